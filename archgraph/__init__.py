@@ -1,0 +1,90 @@
+"""archgraph: neural-architecture search on editable graphs.
+
+An architecture is a :class:`Graph`, a value. With weights it is a :class:`Network`. Moves rewrite either; drivers search;
+one backend evaluates; the best network leaves as plain PyTorch. Heavy parts load when they are first used.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from archgraph import errors, metrics, moves, ops
+from archgraph.graph import Edit, Graph, GraphBuilder, Node, Op, Shape, UnitMap, chain
+from archgraph.moves import Move
+from archgraph.net import Network
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "Budget": "archgraph.search",
+    "Driver": "archgraph.search",
+    "Loss": "archgraph.tasks",
+    "Measure": "archgraph.evaluation",
+    "Recipe": "archgraph.evaluation",
+    "Report": "archgraph.evaluation",
+    "Score": "archgraph.evaluation",
+    "Study": "archgraph.search",
+    "Task": "archgraph.tasks",
+    "Train": "archgraph.evaluation",
+    "export": "archgraph.export",
+    "load_study": "archgraph.search",
+    "score": "archgraph.evaluation",
+    "search": "archgraph.search",
+}
+
+if TYPE_CHECKING:
+    from archgraph.evaluation import Measure, Recipe, Report, Score, Train, score
+    from archgraph.export import export
+    from archgraph.search import Budget, Driver, Study, load_study, search
+    from archgraph.tasks import Loss, Task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'archgraph' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
+
+class _Facade(ModuleType):
+    """Keeps ``archgraph.search`` and ``archgraph.export`` the functions when the folders of those names are imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _LATER and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Facade
+
+
+__all__ = [
+    "Budget",
+    "Driver",
+    "Edit",
+    "Graph",
+    "GraphBuilder",
+    "Loss",
+    "Measure",
+    "Move",
+    "Network",
+    "Node",
+    "Op",
+    "Recipe",
+    "Report",
+    "Score",
+    "Shape",
+    "Study",
+    "Task",
+    "Train",
+    "UnitMap",
+    "__version__",
+    "chain",
+    "errors",
+    "export",
+    "load_study",
+    "metrics",
+    "moves",
+    "ops",
+    "score",
+    "search",
+]

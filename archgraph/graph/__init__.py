@@ -1,0 +1,40 @@
+"""Graph values: shapes, unit maps, ops' contract, graphs, edits and coupled units. No torch in this folder."""
+
+from archgraph.graph.builder import GraphBuilder, chain
+from archgraph.graph.edit import Edit, Rewritable
+from archgraph.graph.editor import Editor
+from archgraph.graph.graph import Graph
+from archgraph.graph.labels import UnitLabels, label, region, rule_of
+from archgraph.graph.node import Node
+from archgraph.graph.op import Op, TensorSpec, require
+from archgraph.graph.resize import refusal, resize
+from archgraph.graph.shape import Shape
+from archgraph.graph.size_rule import Absorb, Fixed, Invariant, SizeRule, Stack
+from archgraph.graph.unit_map import FRESH, UnitMap
+
+__all__ = [
+    "FRESH",
+    "Absorb",
+    "Edit",
+    "Editor",
+    "Fixed",
+    "Graph",
+    "GraphBuilder",
+    "Invariant",
+    "Node",
+    "Op",
+    "Rewritable",
+    "Shape",
+    "SizeRule",
+    "Stack",
+    "TensorSpec",
+    "UnitLabels",
+    "UnitMap",
+    "chain",
+    "label",
+    "refusal",
+    "region",
+    "require",
+    "resize",
+    "rule_of",
+]

@@ -1,0 +1,62 @@
+"""What a rewrite did, as a value: the graphs before and after and where every unit comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from archgraph.graph.graph import Graph
+from archgraph.graph.unit_map import UnitMap
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A rewrite that has been planned: tensors of any kind are carried over from this value alone.
+
+    Args:
+        before: the graph that was rewritten.
+        after: the graph that came out.
+        units: for every node whose output units changed, where the new ones come from.
+        displacements: for tensors of split units (``"node.tensor"``), what is added to the copied rows: an array of
+            shape ``[new units, *rest of the old tensor]``, in the coordinates of the old inputs.
+    """
+
+    before: Graph
+    after: Graph
+    units: Mapping[str, UnitMap] = field(default_factory=dict)
+    displacements: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
+        object.__setattr__(self, "displacements", MappingProxyType(dict(self.displacements)))
+
+    def unit_map(self, name: str) -> UnitMap:
+        """Return where the output units of a node come from: the identity unless they changed."""
+        return self.units.get(name) or UnitMap.identity(self.after.shape(name).units)
+
+    def input_map(self, name: str, position: int = 0) -> UnitMap:
+        """Return where the units of an input of a node come from."""
+        return self.unit_map(self.after.node(name).inputs[position])
+
+    def is_new(self, name: str) -> bool:
+        """Whether a node of the new graph continues no node of the old one."""
+        return name not in self.before
+
+    def touches(self, name: str) -> bool:
+        """Whether tensors of a node may differ from before."""
+        if self.is_new(name) or name in self.units:
+            return True
+        node = self.after.node(name)
+        return node is not self.before.node(name) or any(source in self.units for source in node.inputs)
+
+
+class Rewritable(Protocol):
+    """What a move can be applied to: a graph, or a network of weights on a graph."""
+
+    def after(self: T, edit: Edit) -> T:
+        """Return what this becomes under ``edit``."""
+        ...

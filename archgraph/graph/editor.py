@@ -1,0 +1,189 @@
+"""Changing a graph: an editor collects changes to a draft, and the result is verified when it is left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from archgraph.errors import GraphError, UnknownName
+from archgraph.graph.graph import Graph
+from archgraph.graph.node import Node
+from archgraph.graph.op import Op
+from archgraph.graph.verify import Draft, settle
+
+
+class Editor:
+    """Collects changes; on leaving the ``with`` block the new graph is verified and stands in :attr:`graph`.
+
+    The graph it was made from is never changed. What an edit costs grows with what it touches.
+
+    >>> # with graph.edit() as edit:
+    >>> #     name = edit.insert("relu1", ops.Dropout(0.5))
+    >>> # new = edit.graph
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._before = graph
+        self._draft = Draft(
+            dict(graph._nodes), graph._outputs, dict(graph._shapes), dict(graph._users), dict(graph._ties), ordered=True
+        )
+        self._numbers: dict[str, int] = {}
+        self._graph: Graph | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+
+    @property
+    def graph(self) -> Graph:
+        """The new graph.
+
+        Raises:
+            GraphError: when the ``with`` block has not been left yet.
+        """
+        if self._graph is None:
+            raise GraphError("the edit is not finished", hint="read .graph after the `with graph.edit()` block")
+        return self._graph
+
+    def finish(self) -> Graph:
+        """Verify and return the new graph (leaving the ``with`` block does this).
+
+        Raises:
+            GraphError: when it would not be valid.
+        """
+        if self._graph is None:
+            self._graph = Graph._settled(settle(self._draft))
+        return self._graph
+
+    # ------------------------------------------------------------------ changes
+    def add(self, op: Op, *inputs: str, name: str | None = None, tie: str | None = None) -> str:
+        """Add a node that reads ``inputs`` and return its name (made from the op's name unless given).
+
+        Raises:
+            GraphError: when the name is taken.
+        """
+        name = self._new_name(op) if name is None else name
+        if name in self._draft.nodes:
+            raise GraphError(f"two nodes are called {name!r}", place=str(self._draft.nodes[name]))
+        self._put(Node(name, op, tuple(inputs), tie))
+        return name
+
+    def replace(self, name: str, op: Op) -> None:
+        """Give a node another op; inputs and readers stay."""
+        node = self._get(name)
+        self._put(Node(name, op, node.inputs, node.tie))
+
+    def rewire(self, name: str, position: int, source: str) -> None:
+        """Let input number ``position`` of a node read ``source`` instead.
+
+        Raises:
+            GraphError: when the node has no such input.
+        """
+        node = self._get(name)
+        if not 0 <= position < len(node.inputs):
+            raise GraphError(f"node {name!r} has no input {position}", place=str(node))
+        self.connect(name, *node.inputs[:position], source, *node.inputs[position + 1 :])
+
+    def connect(self, name: str, *inputs: str) -> None:
+        """Give a node another list of inputs."""
+        node = self._get(name)
+        self._put(Node(name, node.op, tuple(inputs), node.tie))
+
+    def insert(self, after: str, op: Op, *, name: str | None = None) -> str:
+        """Insert a one-input op on every edge that leaves ``after``, outputs included, and return its name."""
+        self._get(after)
+        readers = self._draft.users.get(after, ())
+        inserted = self.add(op, after, name=name)
+        for reader in readers:
+            sources = self._draft.nodes[reader].inputs
+            self.connect(reader, *(inserted if source == after else source for source in sources))
+        self.outputs(*(inserted if output == after else output for output in self._draft.outputs))
+        return inserted
+
+    def remove(self, name: str) -> None:
+        """Remove a node; whoever read it reads its single input instead.
+
+        Raises:
+            GraphError: when it does not have exactly one input and something reads it.
+        """
+        node = self._get(name)
+        readers = self._draft.users.get(name, ())
+        if readers or name in self._draft.outputs:
+            if len(node.inputs) != 1:
+                raise GraphError(
+                    f"node {name!r} has {len(node.inputs)} inputs, so its readers would have nothing to read",
+                    hint="rewire its readers first",
+                    place=str(node),
+                )
+            for reader in readers:
+                sources = self._draft.nodes[reader].inputs
+                self.connect(reader, *(node.inputs[0] if source == name else source for source in sources))
+            self.outputs(*(node.inputs[0] if output == name else output for output in self._draft.outputs))
+        self._drop(name)
+
+    def outputs(self, *names: str) -> None:
+        """Say which nodes' outputs the network returns."""
+        self._draft.touched.update(name for name in self._draft.outputs if name in self._draft.nodes)
+        self._draft.outputs = tuple(names)
+
+    # ------------------------------------------------------------------ bookkeeping
+    def _get(self, name: str) -> Node:
+        try:
+            return self._draft.nodes[name]
+        except KeyError:
+            raise UnknownName.among("node", name, self._draft.nodes) from None
+
+    def _new_name(self, op: Op) -> str:
+        stem = type(op).__name__.lower()
+        number = self._numbers.get(stem, 0) + 1
+        while f"{stem}{number}" in self._draft.nodes:
+            number += 1
+        self._numbers[stem] = number
+        return f"{stem}{number}"
+
+    def _put(self, node: Node) -> None:
+        draft = self._draft
+        old = draft.nodes.get(node.name)
+        draft.nodes[node.name] = node
+        draft.touched.add(node.name)
+        if old is None or old.inputs != node.inputs:
+            draft.ordered = False
+            for source in set(old.inputs if old else ()) - set(node.inputs):
+                draft.users[source] = tuple(user for user in draft.users[source] if user != node.name)
+                draft.touched.add(source)
+            for source in dict.fromkeys(node.inputs):
+                if node.name not in draft.users.get(source, ()):
+                    draft.users[source] = (*draft.users.get(source, ()), node.name)
+        if old is None:
+            self._tie(node)
+
+    def _tie(self, node: Node) -> None:
+        if node.tie is not None:
+            self._draft.ties[node.tie] = (*self._draft.ties.get(node.tie, (node.tie,)), node.name)
+
+    def _drop(self, name: str) -> None:
+        draft = self._draft
+        group = draft.ties.get(draft.nodes[name].owner, ())
+        if group and draft.nodes[name].tie is None:
+            raise GraphError(
+                f"node {name!r} owns weights that {', '.join(member for member in group if member != name)} use",
+                hint="remove those first",
+                place=str(draft.nodes[name]),
+            )
+        node = draft.nodes.pop(name)
+        for source in set(node.inputs):
+            draft.users[source] = tuple(user for user in draft.users[source] if user != name)
+            draft.touched.add(source)
+        draft.users.pop(name, None)
+        draft.shapes.pop(name, None)
+        if node.tie is not None:
+            rest = tuple(member for member in group if member != name)
+            if len(rest) > 1:
+                draft.ties[node.tie] = rest
+            else:
+                del draft.ties[node.tie]

@@ -1,0 +1,114 @@
+"""The contract of an op: a frozen description of a layer, with no tensors in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, ClassVar
+
+from archgraph.errors import SettingError, ShapeError
+from archgraph.graph.shape import Shape
+from archgraph.graph.size_rule import SizeRule
+from archgraph.registry import OPS
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One parameter or buffer of an op.
+
+    Args:
+        shape: its sizes.
+        axes: the role of every axis: ``"out"`` runs along the output units, ``"in"`` along the units of the first
+            input, ``None`` along neither. Re-indexing by a ``UnitMap`` needs nothing else.
+        trainable: True for parameters, False for buffers such as running statistics.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[str | None, ...]
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != len(self.axes):
+            raise SettingError("a tensor needs one role an axis", expected=len(self.shape), got=self.axes)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        total = 1
+        for length in self.shape:
+            total *= length
+        return total
+
+
+@dataclass(frozen=True, repr=False)
+class Op:
+    """Base of all ops; a subclass is a frozen dataclass that registers itself under its class name.
+
+    A subclass states :meth:`infer` and :attr:`size_rule`-giving :meth:`rule`, and whichever of the other methods differ
+    from a stateless element-wise layer.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    """Least and greatest number of inputs; ``None`` for no limit."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_") and cls.__name__ != "Activation":
+            OPS.define(cls.__name__, cls)
+
+    def infer(self, *inputs: Shape) -> Shape:
+        """Return the output shape.
+
+        Raises:
+            ShapeError: when the op cannot take these shapes.
+        """
+        raise NotImplementedError
+
+    def rule(self, *inputs: Shape) -> SizeRule:
+        """Return how output units follow from input units."""
+        raise NotImplementedError
+
+    def tensors(self, *inputs: Shape) -> Mapping[str, TensorSpec]:
+        """Return the specifications of parameters and buffers, named as torch names them."""
+        return {}
+
+    def macs(self, *inputs: Shape) -> int:
+        """Return multiply-accumulates of one forward pass on one sample (linear and convolution only)."""
+        return 0
+
+    def resized(self, units: int, *inputs: Shape) -> Op:
+        """Return this op with ``units`` output units, on inputs that may have been resized too."""
+        return self
+
+    def module(self, *inputs: Shape) -> Any:
+        """Return a fresh ``torch.nn.Module`` that holds the tensors, or None for a stateless op."""
+        return None
+
+    def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
+        """Compute the output of a stateless op with plain torch calls that also work on ``torch.fx`` proxies.
+
+        Args:
+            inputs: the input tensors, with their batch axis.
+            shapes: their shapes without it.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        shown = []
+        for position, field in enumerate(fields(self)):
+            value = getattr(self, field.name)
+            required = field.default is MISSING
+            if required and position == 0:
+                shown.append(repr(value))
+            elif required or value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _with(self, **changes: Any) -> Any:
+        return replace(self, **changes)
+
+
+def require(condition: bool, what: str, *, expected: object = None, got: object = None) -> None:
+    """Raise a ``ShapeError`` unless ``condition`` holds; for use in :meth:`Op.infer`."""
+    if not condition:
+        raise ShapeError(what, expected=expected, got=got)

@@ -1,0 +1,67 @@
+"""The shape of a tensor without its batch axis, and which axis holds the units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from archgraph.errors import ShapeError
+
+
+@dataclass(frozen=True, repr=False)
+class Shape:
+    """The dimensions of one sample, with the axis along which its units (channels, features, neurons) lie.
+
+    Args:
+        dims: sizes of all axes but the batch axis, all positive.
+        unit_axis: index into ``dims`` of the units: 0 for images ``(C, H, W)``, the last for tokens ``(T, D)``.
+
+    Raises:
+        ShapeError: for an empty shape, a size below one, or an axis out of range.
+
+    >>> Shape((16, 4, 4)).units, Shape((16, 4, 4)).positions
+    (16, 16)
+    """
+
+    dims: tuple[int, ...]
+    unit_axis: int = 0
+
+    def __post_init__(self) -> None:
+        dims = tuple(self.dims)
+        if not dims or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in dims):
+            raise ShapeError("a shape needs at least one axis, each of positive integer size", got=self.dims)
+        if not -len(dims) <= self.unit_axis < len(dims):
+            raise ShapeError(f"unit axis {self.unit_axis} does not exist", expected=f"an axis of {dims}")
+        object.__setattr__(self, "dims", dims)
+        object.__setattr__(self, "unit_axis", self.unit_axis % len(dims))
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return self.dims[self.unit_axis]
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """Sizes of the axes that are not the unit axis: height and width of an image, length of a sequence."""
+        return self.dims[: self.unit_axis] + self.dims[self.unit_axis + 1 :]
+
+    @property
+    def positions(self) -> int:
+        """Entries per unit: 1 for a vector, height times width for an image."""
+        return math.prod(self.others)
+
+    @property
+    def size(self) -> int:
+        """Entries in all."""
+        return math.prod(self.dims)
+
+    def resized(self, units: int) -> Shape:
+        """Return this shape with another number of units."""
+        dims = (*self.dims[: self.unit_axis], units, *self.dims[self.unit_axis + 1 :])
+        return Shape(dims, self.unit_axis)
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self.dims))
+
+    def __repr__(self) -> str:
+        return f"Shape({self.dims})" if self.unit_axis == 0 else f"Shape({self.dims}, unit_axis={self.unit_axis})"

@@ -1,0 +1,42 @@
+"""How the units of an op's output follow from the units of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Absorb:
+    """The op mixes its input units and has units of its own: linear, convolution."""
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """Unit i of every input goes to unit i of the output and to no other: activation, norm, pool, add, multiply."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The inputs' units stand one after the other: concat; flatten and depthwise convolution repeat each unit.
+
+    Args:
+        repeat: copies of each unit side by side (``a a b b``): flatten of an image repeats by height times width.
+        tile: copies of the whole axis (``a b a b``): flatten of a token sequence tiles by its length.
+    """
+
+    repeat: int = 1
+    tile: int = 1
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The units may not be resized.
+
+    Args:
+        reason: why, as a clause that follows the node's name: ``"normalises over its units"``.
+    """
+
+    reason: str
+
+
+SizeRule = Absorb | Invariant | Stack | Fixed

@@ -1,0 +1,130 @@
+"""The contract of a move: a graph rewrite as a value that lists its own legal sites."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Self, TypeVar
+
+from archgraph.errors import ArchGraphError, MoveRefused, ParseError
+from archgraph.graph import Absorb, Edit, Graph, Invariant, Rewritable, Stack, label, rule_of
+from archgraph.registry import MOVES
+
+T = TypeVar("T", bound=Rewritable)
+
+
+@dataclass(frozen=True, repr=False)
+class Move:
+    """Base of all moves; a subclass is a frozen dataclass and states :meth:`plan` and :meth:`sites`."""
+
+    keeps_function: ClassVar[bool] = False
+    """Whether the outputs stay what they were, in eval and train mode."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        MOVES.define(cls.__name__, cls)
+
+    def plan(self, graph: Graph) -> Edit:
+        """Return the edit this move makes.
+
+        Raises:
+            MoveRefused: when it is not legal here, with the node in the way and the reason.
+            UnknownName: when it names a node that does not exist.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def sites(cls, graph: Graph) -> Iterator[Self]:
+        """Yield every smallest legal instance on a graph, in its order."""
+        raise NotImplementedError
+
+    def apply(self, to: T) -> T:
+        """Apply the move to a graph or a network and return the new one.
+
+        Raises:
+            MoveRefused: when it is not legal here.
+            UnknownName: when it names a node that does not exist.
+        """
+        return to.after(self.plan(to if isinstance(to, Graph) else to.graph))  # type: ignore[attr-defined]
+
+    def refusal(self, graph: Graph) -> str | None:
+        """Return why the move is not legal on a graph, or None when it is."""
+        try:
+            self.plan(graph)
+        except ArchGraphError as error:
+            return error.what
+        return None
+
+    def __repr__(self) -> str:
+        shown = []
+        for position, field in enumerate(fields(self)):
+            value = getattr(self, field.name)
+            if not field.repr:
+                continue
+            if position == 0:
+                shown.append(repr(value))
+            elif field.default is MISSING or value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def parse(text: str) -> Move:
+    """Read a move from its ``repr``.
+
+    Raises:
+        ParseError: when the text is no move.
+        UnknownName: when no move is called so.
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("expected Name(...)")
+        arguments = [ast.literal_eval(argument) for argument in call.args]
+        options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+    except (SyntaxError, ValueError, TypeError, RecursionError) as error:
+        raise ParseError(f"{text!r} is not a move: {error}") from None
+    kind = MOVES.get(call.func.id)
+    try:
+        return kind(*arguments, **options)
+    except TypeError as error:
+        raise ParseError(f"{text!r} is not a move: {error}") from None
+
+
+def resizable(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield every node with units of its own and those of its units that may be resized, if there are any.
+
+    Depthwise convolutions, norms and the like follow the node they read and are not listed.
+    """
+    labels = label(graph)
+    for node in graph:
+        if isinstance(rule_of(graph, node.name), Absorb) and node.tie is None:
+            free = [unit for unit, value in enumerate(labels.of[node.name].tolist()) if value not in labels.pins]
+            if free:
+                yield node.name, tuple(free)
+
+
+def units_of(graph: Graph, name: str, units: object) -> tuple[int, ...]:
+    """Return the units of a move as a tuple of ints.
+
+    Raises:
+        MoveRefused: when they are no distinct unit numbers, or the node has no units of its own.
+    """
+    if isinstance(rule_of(graph, name), Invariant | Stack):
+        raise MoveRefused(
+            f"node {name!r} has no units of its own, it hands on those of its inputs",
+            hint=f"name the node that makes them, for example {_maker(graph, name)!r}",
+            place=str(graph.node(name)),
+        )
+    numbers = tuple(units) if isinstance(units, tuple | list | range) else ()
+    if not numbers or any(isinstance(unit, bool) or not isinstance(unit, int) for unit in numbers):
+        raise MoveRefused("units must be a non-empty tuple of unit numbers", got=units)
+    if len(set(numbers)) != len(numbers):
+        raise MoveRefused("a unit is named twice", got=numbers)
+    return numbers
+
+
+def _maker(graph: Graph, name: str) -> str:
+    while isinstance(rule_of(graph, name), Invariant | Stack):
+        name = graph.node(name).inputs[0]
+    return name

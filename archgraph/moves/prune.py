@@ -1,0 +1,48 @@
+"""``unit i -> nothing ; outgoing w -> nothing, or added to that of an equal unit j``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from archgraph.errors import MoveRefused
+from archgraph.graph import Edit, Graph, resize
+from archgraph.moves.move import Move, resizable, units_of
+
+
+@dataclass(frozen=True, repr=False)
+class Prune(Move):
+    """Remove units of a node and everything coupled to them.
+
+    The function changes, unless the units' outgoing weights were zero or, with ``into``, the removed units were copies
+    of the ones that stay with equal outgoing weights, as ``Duplicate`` makes them.
+
+    Args:
+        node: a node with units of its own.
+        units: which of them go.
+        into: for each of ``units``, a unit that stays and whose outgoing weights are multiplied to stand for both; none
+            by default.
+    """
+
+    node: str
+    units: tuple[int, ...]
+    into: tuple[int, ...] = ()
+
+    def plan(self, graph: Graph) -> Edit:
+        units = units_of(graph, self.node, self.units)
+        if self.into and len(self.into) != len(units):
+            raise MoveRefused("`into` names one unit for each that goes", expected=len(units), got=len(self.into))
+        if set(self.into) & set(units):
+            raise MoveRefused("a unit cannot go into one that goes too", got=self.into)
+        copies: dict[int, tuple[float, ...]] = {unit: () for unit in units}
+        copies |= {unit: (1.0 + count,) for unit, count in Counter(self.into).items()}
+        return resize(graph, self.node, copies)
+
+    @classmethod
+    def sites(cls, graph: Graph) -> Iterator[Self]:
+        for name, units in resizable(graph):
+            if graph.shape(name).units > 1:
+                for unit in units:
+                    yield cls(name, (unit,))

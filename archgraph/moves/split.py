@@ -1,0 +1,130 @@
+"""``unit i -> copies k with rows theta + delta_k ; outgoing w -> w_k w ; function kept as delta -> 0``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from archgraph.errors import MoveRefused
+from archgraph.graph import Edit, Graph, resize
+from archgraph.moves.move import Move, resizable, units_of
+
+HALVES = (0.5, 0.5)
+
+
+class Displacements:
+    """How far the copies of split units move: one array ``[copies, *row]`` a unit, compared by content."""
+
+    def __init__(self, arrays: Sequence[NDArray[np.float64]]) -> None:
+        self.arrays = tuple(np.array(array, dtype=np.float64) for array in arrays)
+        for array in self.arrays:
+            array.flags.writeable = False
+        content = b"".join(str(array.shape).encode() + array.tobytes() for array in self.arrays)
+        self.key = hashlib.sha256(content).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Displacements) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, repr=False)
+class Split(Move):
+    """Split units of a linear or convolution node into copies that move apart.
+
+    Splitting steepest descent (arXiv 1910.02366) moves two halves by plus and minus a step along the lowest eigenvector
+    of the splitting matrix; signed splitting (arXiv 2003.10392) uses other weights and displacements. Coordinates are
+    those of the weight row before the split; when the node before is split as well (apply the later node's split first,
+    or one after the other in reverse topological order), copied columns take their share and the displacement stays what
+    it was as a function of the input.
+
+    The ``repr`` leaves displacements out: read back, it gives the same graph and unmoved copies.
+
+    Args:
+        node: a node with a weight of its own.
+        units: which of its units.
+        weights: for every unit, the outgoing weights of its copies, summing to one; halves by default.
+        displacements: for every unit, ``[copies, *row]`` in units of the weight; unmoved by default.
+        bias_displacements: likewise ``[copies]`` for the bias.
+    """
+
+    node: str
+    units: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...] = ()
+    displacements: Displacements | None = field(default=None, repr=False)
+    bias_displacements: Displacements | None = field(default=None, repr=False)
+
+    @classmethod
+    def along(cls, node: str, units: Sequence[int], directions: Tensor, *, step: float | Sequence[float]) -> Self:
+        """Split units in two halves, displaced by plus and minus ``step`` times a direction.
+
+        Args:
+            node: a node with a weight of its own.
+            units: which of its units.
+            directions: ``[len(units), D]`` or ``[len(units), *row]`` one direction a unit; a last entry beyond the row
+                belongs to the bias.
+            step: length of the displacement, one for all units or one each, in units of the weight.
+        """
+        steps = [float(step)] * len(units) if isinstance(step, int | float) else [float(one) for one in step]
+        moved = directions.detach().cpu().double() * torch.tensor(steps).double().reshape(
+            -1, *[1] * (directions.ndim - 1)
+        )
+        rows = [np.stack([row.numpy(), -row.numpy()]) for row in moved]
+        return cls(node, tuple(int(unit) for unit in units), displacements=Displacements(rows))
+
+    def plan(self, graph: Graph) -> Edit:
+        units = units_of(graph, self.node, self.units)
+        weights = self.weights or (HALVES,) * len(units)
+        specs = graph.tensors(self.node)
+        if "weight" not in specs or specs["weight"].axes[0] != "out":
+            raise MoveRefused(f"node {self.node!r} has no weight rows to move", place=str(graph.node(self.node)))
+        if len(weights) != len(units):
+            raise MoveRefused("weights are given for every unit", expected=len(units), got=len(weights))
+        for row in weights:
+            if abs(sum(row) - 1.0) > 1e-9:
+                raise MoveRefused("the outgoing weights of a unit's copies must sum to one", got=row)
+        edit = resize(graph, self.node, dict(zip(units, weights, strict=True)))
+        moves: dict[str, NDArray[np.float64]] = {}
+        owner = graph.node(self.node).owner
+        for key, given in (("weight", self.displacements), ("bias", self.bias_displacements)):
+            if given is None:
+                continue
+            if key not in specs:
+                raise MoveRefused(f"node {self.node!r} has no {key} to move", place=str(graph.node(self.node)))
+            moves[f"{owner}.{key}"] = self._spread(edit, key, given, weights, specs[key].shape[1:])
+        return Edit(edit.before, edit.after, edit.units, moves)
+
+    def _spread(
+        self,
+        edit: Edit,
+        key: str,
+        given: Displacements,
+        weights: tuple[tuple[float, ...], ...],
+        row: tuple[int, ...],
+    ) -> NDArray[np.float64]:
+        """Put the displacements of the copies where the copies stand: ``[new units, *row]``."""
+        units = edit.unit_map(self.node)
+        shift = np.zeros((len(units), *row))
+        for unit, array, parts in zip(self.units, given.arrays, weights, strict=True):
+            if array.shape[0] != len(parts) or array[0].size != np.prod(row, dtype=int):
+                raise MoveRefused(
+                    f"displacements of unit {unit} do not fit the {key} of node {self.node!r}",
+                    expected=(len(parts), *row),
+                    got=array.shape,
+                )
+            shift[np.flatnonzero(units.index == unit)] = array.reshape(len(parts), *row)
+        return shift
+
+    @classmethod
+    def sites(cls, graph: Graph) -> Iterator[Self]:
+        for name, units in resizable(graph):
+            for unit in units:
+                yield cls(name, (unit,))

@@ -1,0 +1,19 @@
+"""Networks: graphs with weights, lowered to torch, carried through edits, and read from inside."""
+
+from archgraph.net.capture import Captured, capture
+from archgraph.net.inherit import State, inherit, inherit_state
+from archgraph.net.lowering import lower, target
+from archgraph.net.network import Network, init_node, tensor_shapes
+
+__all__ = [
+    "Captured",
+    "Network",
+    "State",
+    "capture",
+    "inherit",
+    "inherit_state",
+    "init_node",
+    "lower",
+    "target",
+    "tensor_shapes",
+]

@@ -1,0 +1,232 @@
+"""A graph with its weights, as a value."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, fx, nn
+
+from archgraph import rng
+from archgraph.errors import DataError, GraphError, ShapeError, StorageError
+from archgraph.graph import Edit, Graph
+from archgraph.net.inherit import inherit
+from archgraph.net.lowering import lower, target
+
+GRAPH_FILE = "graph.graph"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class Network:
+    """An architecture with its weights; nothing changes it, everything returns a new one.
+
+    Args:
+        graph: the architecture.
+        weights: ``"node.tensor"`` to tensor, for every tensor of the graph, running statistics included; weights that
+            several nodes use stand under the node that owns them.
+
+    Raises:
+        ShapeError: when a tensor is missing, superfluous, or has another shape than the graph says.
+    """
+
+    __slots__ = ("__dict__", "_graph", "_weights")
+
+    def __init__(self, graph: Graph, weights: Mapping[str, Tensor]) -> None:
+        wanted = tensor_shapes(graph)
+        missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
+        if missing or extra:
+            raise ShapeError(
+                "the weights do not fit the graph",
+                expected=f"also {', '.join(sorted(missing)[:5])}" if missing else "no others",
+                got=f"also {', '.join(sorted(extra)[:5])}" if extra else "none of these",
+            )
+        for key, shape in wanted.items():
+            if tuple(weights[key].shape) != shape:
+                raise ShapeError(
+                    f"tensor {key!r} does not fit the graph", expected=shape, got=tuple(weights[key].shape)
+                )
+        self._graph = graph
+        self._weights = {key: weights[key].detach() for key in wanted}
+
+    @classmethod
+    def init(cls, graph: Graph, seed: int = 0, *, dtype: torch.dtype = torch.float32) -> Network:
+        """Draw initial weights with torch's defaults.
+
+        Every node has a stream of its own, derived from the seed and its name; the global one is left alone.
+
+        Args:
+            graph: the architecture.
+            seed: any integer.
+            dtype: floating-point type of the weights.
+        """
+        weights: dict[str, Tensor] = {}
+        for node in graph:
+            if node.tie is None:
+                for key, tensor in init_node(graph, node.name, seed).items():
+                    weights[f"{node.name}.{key}"] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        return cls(graph, weights)
+
+    # ------------------------------------------------------------------ reading
+    @property
+    def graph(self) -> Graph:
+        """The architecture."""
+        return self._graph
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """``"node.tensor"`` to tensor; not to be written to."""
+        return MappingProxyType(self._weights)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors that a node uses, by the names torch gives them."""
+        owner = self._graph.node(name).owner
+        return {key: self._weights[f"{owner}.{key}"] for key in self._graph.tensors(name)}
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash over the graph's text and all weights: equal for equal networks, in any process."""
+        digest = hashlib.sha256(str(self._graph).encode())
+        for name, tensor in sorted(self._weights.items()):
+            plain = tensor.cpu().contiguous()
+            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------------ changing
+    def after(self, edit: Edit, *, seed: int = 0) -> Network:
+        """Return this network under an edit: weights carried over, those of new nodes drawn from ``seed``.
+
+        Raises:
+            GraphError: when the edit starts from another graph.
+        """
+        if edit.before != self._graph:
+            raise GraphError("the edit starts from another graph than this network's")
+        dtype = next((tensor.dtype for tensor in self._weights.values() if tensor.is_floating_point()), torch.float32)
+        return Network(edit.after, inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), dtype))
+
+    def with_weights_of(self, module: nn.Module) -> Network:
+        """Return the network with the tensors of a module that :meth:`to_torch` made, as they are now (copied)."""
+        state = module.state_dict()
+        weights = {}
+        for key in self._weights:
+            name, _, tensor = key.partition(".")
+            weights[key] = state[f"{target(name)}.{tensor}"].detach().clone()
+        return Network(self._graph, weights)
+
+    def to(self, target: torch.device | torch.dtype | str) -> Network:
+        """Return the network on another device or, for its floating-point tensors, in another type."""
+        moves = isinstance(target, torch.dtype)
+        return Network(
+            self._graph,
+            {
+                key: value if moves and not value.is_floating_point() else value.to(target)
+                for key, value in self._weights.items()
+            },
+        )
+
+    # ------------------------------------------------------------------ other forms
+    def to_torch(self) -> fx.GraphModule:
+        """Return a plain ``torch.fx.GraphModule`` with a copy of the weights, in training mode."""
+        return lower(self._graph, self._weights)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``graph.graph`` and ``weights.safetensors`` into a folder, made if need be; return the folder.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
+        from safetensors.torch import save
+
+        place = Path(folder)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            _write(place / WEIGHTS_FILE, save({key: value.contiguous() for key, value in self._weights.items()}))
+            _write(place / GRAPH_FILE, str(self._graph).encode())
+        except OSError as error:
+            raise StorageError(f"cannot write the network to {place}: {error.strerror or error}") from error
+        return place
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Network:
+        """Read a network that :meth:`save` wrote; nothing in the files is executed.
+
+        Raises:
+            StorageError: when a file is missing or cannot be read.
+            ParseError: when the graph text is malformed.
+            DataError: when the weights are cut short or are no safetensors file.
+            ShapeError: when weights and graph do not fit.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        place = Path(folder)
+        try:
+            text, data = (place / GRAPH_FILE).read_text(), (place / WEIGHTS_FILE).read_bytes()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(
+                f"cannot read a network from {place}: {error}", hint="name a folder written by save()"
+            ) from error
+        try:
+            weights = load(data)
+        except SafetensorError as error:
+            raise DataError(f"{place / WEIGHTS_FILE} is cut short or no safetensors file: {error}") from error
+        return cls(Graph.parse(text), weights)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return self is other or (
+            self._graph == other._graph
+            and all(
+                tensor.dtype == other._weights[key].dtype and torch.equal(tensor, other._weights[key])
+                for key, tensor in self._weights.items()
+            )
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"<Network of {len(self._graph)} nodes, {sum(t.numel() for t in self._weights.values())} numbers>"
+
+
+def tensor_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a graph, by ``"node.tensor"``."""
+    return {
+        f"{node.name}.{key}": spec.shape
+        for node in graph
+        if node.tie is None
+        for key, spec in graph.tensors(node.name).items()
+    }
+
+
+def init_node(graph: Graph, name: str, seed: int) -> dict[str, Tensor]:
+    """Return initial tensors of one node by torch's defaults, from a stream of its own."""
+    specs = graph.tensors(name)
+    if not specs:
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rng.derive(seed, "init", name))
+        state = graph.op(name).module(*graph.input_shapes(name)).state_dict()
+    return {key: state[key] for key in specs}
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

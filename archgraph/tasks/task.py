@@ -1,0 +1,321 @@
+"""A task: data in three splits, a loss, and what a network must take and give.
+
+Letters: ``N`` samples, ``D`` outputs of a regression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archgraph.errors import DataError, SettingError
+from archgraph.registry import TASKS
+from archgraph.rng import derive
+from archgraph.tasks.loss import Loss
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Samples held in memory, to be batched by indexing.
+
+    Args:
+        x: inputs, ``[N, ...]``.
+        y: targets, ``[N]`` or ``[N, ...]``.
+
+    Raises:
+        DataError: when the two have different lengths.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        if self.x.ndim < 1 or self.y.ndim < 1 or len(self.x) != len(self.y):
+            raise DataError(
+                "inputs and targets have different lengths",
+                expected="x [N, ...] and y [N, ...] of one N",
+                got=f"x {list(self.x.shape)} and y {list(self.y.shape)}",
+            )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        return f"Split(x={list(self.x.shape)}, y={list(self.y.shape)})"
+
+    def to(self, device: torch.device | str) -> Split:
+        """Return the split on ``device``; tensors already there are shared."""
+        return Split(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Task:
+    """Data with a loss; two tasks are equal when their keys are.
+
+    Args:
+        name: the name under which it is known, such as ``"digits"``.
+        splits: ``"train"``, ``"val"`` and ``"test"``; the tensors must not be changed afterwards.
+        loss: what training makes small.
+        input_shape: the shape of one input, without the batch axis.
+        outputs: the units of the network's output: classes for a classifier, else ``y.shape[1]``.
+
+    Raises:
+        DataError: when a split is missing or empty, inputs are not finite floating-point numbers of ``input_shape``,
+            labels are no int64 in ``[0, outputs)``, or values are not finite or not ``[N, outputs, ...]``.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    loss: Loss
+    input_shape: tuple[int, ...]
+    outputs: int
+
+    def __post_init__(self) -> None:
+        if set(self.splits) != set(SPLITS):
+            raise DataError(
+                f"task {self.name!r} has the wrong splits", expected=", ".join(SPLITS), got=", ".join(self.splits)
+            )
+        object.__setattr__(self, "splits", {name: self.splits[name] for name in SPLITS})
+        object.__setattr__(self, "input_shape", tuple(self.input_shape))
+        for name, split in self.splits.items():
+            where = f"split {name!r} of task {self.name!r}"
+            _check_inputs(where, split, self.input_shape)
+            (_check_labels if self.loss.classifies else _check_values)(where, split.y, self.outputs)
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of name, loss, and the splits' bytes: 32 hexadecimal digits, equal in any process, on any device."""
+        digest = hashlib.blake2b(
+            repr((self.name, self.loss.name, self.input_shape, self.outputs)).encode(), digest_size=16
+        )
+        for name, split in self.splits.items():
+            for tensor in (split.x, split.y):
+                digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self.key == other.key if isinstance(other, Task) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.describe()}>"
+
+    def describe(self) -> str:
+        """Describe the task in one line: sizes, input shape, outputs and loss."""
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits.items())
+        shape = "x".join(map(str, self.input_shape)) or "scalar"
+        units = "class" if self.loss.classifies else "output"
+        plural = "" if self.outputs == 1 else "es" if self.loss.classifies else "s"
+        return f"{self.name}: {sizes}; input {shape}; {self.outputs} {units}{plural}; {self.loss.name}"
+
+    def to(self, device: torch.device | str) -> Task:
+        """Return the task with its data on ``device``, under the same key."""
+        splits = {name: split.to(device) for name, split in self.splits.items()}
+        moved = Task(self.name, splits, self.loss, self.input_shape, self.outputs)
+        if "key" in self.__dict__:
+            moved.__dict__["key"] = self.key  # spares hashing data that would have to come back from the device
+        return moved
+
+    @classmethod
+    def from_tensors(
+        cls,
+        name: str,
+        x: Any,  # [N, ...]
+        y: Any,  # [N] labels, or values [N] or [N, D, ...]
+        *,
+        loss: Loss | str,
+        splits: Sequence[float] = (0.7, 0.15, 0.15),
+        val: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        seed: int = 0,
+        stratify: bool | None = None,
+        outputs: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Task:
+        """Make a task of your own data: tensors, or anything :func:`torch.as_tensor` takes.
+
+        Args:
+            name: what to call it.
+            x: inputs, cast to ``dtype``.
+            y: whole-number labels, or values, cast to ``dtype``; values ``[N]`` become ``[N, 1]``.
+            loss: a loss or its name.
+            splits: fractions for train, val and test, which sum to 1. Only the splits that are not given as data are
+                drawn from ``x`` and ``y``, in proportion to their fractions.
+            val: validation data ``(x, y)``, when they are already apart.
+            test: test data ``(x, y)``, when they are already apart.
+            seed: chooses which samples go to which split.
+            stratify: keep the proportions of the classes in each split; the default is to do so for labels.
+            outputs: the number of classes; the default is the largest label plus 1. For values it is ``y.shape[1]``.
+            dtype: the floating-point type of the task.
+
+        Raises:
+            DataError: when the data are malformed, see :class:`Task`.
+            SettingError: when ``splits`` are no fractions, or ``stratify`` is asked for without labels.
+            UnknownName: when no loss is called so.
+
+        >>> x = torch.linspace(-1, 1, 20).reshape(20, 1)
+        >>> print(Task.from_tensors("parabola", x, x**2, loss="mse").describe())
+        parabola: 14 train, 3 val, 3 test; input 1; 1 output; mse
+        """
+        loss = Loss.named(loss)
+        if len(splits) != 3 or not all(0 <= part <= 1 for part in splits) or abs(sum(splits) - 1) > 1e-6:
+            raise SettingError(
+                "splits are not fractions", expected="three numbers from 0 to 1 that sum to 1", got=repr(splits)
+            )
+        given = {part: _cast(*data, loss, dtype) for part, data in (("val", val), ("test", test)) if data is not None}
+        rest = _cast(x, y, loss, dtype)
+        labelled = loss.classifies and rest.y.ndim == 1
+        if stratify and not labelled:
+            raise SettingError(
+                "only labels, one a sample, can be stratified",
+                expected="stratify=False",
+                got=f"loss {loss.name!r} with targets {list(rest.y.shape)}",
+            )
+        drawn = [part for part in SPLITS if part not in given]
+        counts = _counts(len(rest), [splits[SPLITS.index(part)] for part in drawn])
+        labels = rest.y if labelled and stratify is not False else None
+        rows = partition(len(rest), counts, seed=derive(seed, "split"), labels=labels)
+        if len(drawn) > 1:
+            given |= {part: Split(rest.x[index], rest.y[index]) for part, index in zip(drawn, rows, strict=True)}
+        else:
+            given["train"] = rest  # nothing to draw: the order given is kept
+        if outputs is None:
+            outputs = _outputs(list(given.values()), loss)
+        return cls(name, given, loss, tuple(rest.x.shape[1:]), outputs)
+
+
+def partition(
+    samples: int,
+    counts: Sequence[int],
+    *,
+    seed: int,
+    labels: Tensor | None = None,  # [N] integer labels
+) -> tuple[Tensor, ...]:  # each [count] int64
+    """Deal the indices ``0 .. samples - 1`` at random into parts of exactly the sizes ``counts``.
+
+    With ``labels``, the ``r``-th of the ``n`` samples of a class stands at ``(r + 1/2) / n`` of the way. In that order
+    every stretch holds each class in proportion, up to a sample or two, so the parts are its consecutive pieces.
+
+    Args:
+        samples: the number of indices, ``N``.
+        counts: the sizes of the parts; they sum to ``samples``.
+        seed: the same seed gives the same parts; no global random state is used.
+        labels: classes whose proportions each part is to keep.
+
+    Raises:
+        SettingError: when ``counts`` do not sum to ``samples``.
+    """
+    if sum(counts) != samples or min(counts) < 0:
+        raise SettingError("the parts do not add up", expected=f"{samples} in all", got=list(counts))
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+    if labels is not None:
+        shuffled = labels.cpu()[order]
+        place = torch.empty(samples, dtype=torch.float64)
+        for label in shuffled.unique():
+            members = (shuffled == label).nonzero().squeeze(1)
+            place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+        order = order[place.argsort(stable=True)]
+    return order.split(list(counts))
+
+
+def find(name: str, *, seed: int = 0, data_root: str | Path | None = None) -> Task:
+    """Return the task registered as ``name``.
+
+    Args:
+        name: an entry point of the group ``archgraph.tasks``, or what was added to the registry in this process. The
+            entry is called with ``seed`` and ``data_root``.
+        seed: chooses the splits, and the data where they are generated.
+        data_root: the folder that holds data sets on disk.
+
+    Raises:
+        UnknownName: when nothing is called so; the nearest name is suggested.
+        DataError: when the entry gives no task.
+    """
+    task = TASKS.get(name)(seed=seed, data_root=data_root)
+    if not isinstance(task, Task):
+        raise DataError(
+            f"what is registered as task {name!r} gives no task", expected="a Task", got=type(task).__name__
+        )
+    return task
+
+
+def _check_inputs(where: str, split: Split, input_shape: tuple[int, ...]) -> None:
+    if len(split) == 0:
+        raise DataError(f"{where} is empty", expected="at least one sample", got="none")
+    if tuple(split.x.shape[1:]) != input_shape:
+        raise DataError(
+            f"inputs of {where} have the wrong shape", expected=["N", *input_shape], got=list(split.x.shape)
+        )
+    if not split.x.is_floating_point():
+        raise DataError(
+            f"inputs of {where} have the wrong type", expected="floating point", got=split.x.dtype, hint="x.float()"
+        )
+    _check_finite(f"inputs of {where}", split.x)
+
+
+def _check_labels(where: str, y: Tensor, outputs: int) -> None:
+    if y.dtype != torch.int64:
+        raise DataError(f"labels of {where} have the wrong type", expected=torch.int64, got=y.dtype, hint="y.long()")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= outputs:
+        raise DataError(
+            f"labels of {where} are out of range",
+            expected=f"0 to {outputs - 1} ({outputs} classes)",
+            got=f"{low} to {high}",
+            hint="number the classes from 0" if low >= 0 else None,
+        )
+
+
+def _check_values(where: str, y: Tensor, outputs: int) -> None:
+    if not y.is_floating_point():
+        raise DataError(f"values of {where} have the wrong type", expected="floating point", got=y.dtype)
+    if y.ndim < 2 or y.shape[1] != outputs:
+        raise DataError(f"values of {where} have the wrong shape", expected=f"[N, {outputs}, ...]", got=list(y.shape))
+    _check_finite(f"values of {where}", y)
+
+
+def _check_finite(what: str, tensor: Tensor) -> None:
+    wrong = ~tensor.isfinite()
+    if wrong.any():
+        place = [int(i) for i in wrong.nonzero()[0]]
+        raise DataError(
+            f"{what} are not finite", expected="numbers", got=f"{int(wrong.sum())} NaN or inf, the first at {place}"
+        )
+
+
+def _cast(x: Any, y: Any, loss: Loss, dtype: torch.dtype) -> Split:
+    """Bring inputs and targets to the types and shapes that the loss wants."""
+    try:
+        x, y = torch.as_tensor(x), torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError) as cause:
+        raise DataError("the data are no tensors", expected="tensors, arrays or nested lists", got=cause) from cause
+    if loss.classifies:
+        if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+            raise DataError("labels have the wrong type", expected="whole numbers", got=y.dtype, hint="y.long()")
+        return Split(x.to(dtype), y.long())
+    return Split(x.to(dtype), (y.unsqueeze(1) if y.ndim == 1 else y).to(dtype))
+
+
+def _counts(samples: int, fractions: Sequence[float]) -> list[int]:
+    """Turn fractions, which need not sum to 1, into sizes that add up, by rounding where each part ends."""
+    whole = sum(fractions) or 1.0
+    ends = [round(samples * sum(fractions[:count]) / whole) for count in range(1, len(fractions))]
+    return [end - start for start, end in zip([0, *ends], [*ends, samples], strict=True)]
+
+
+def _outputs(splits: Sequence[Split], loss: Loss) -> int:
+    if loss.classifies:
+        return max((int(split.y.max()) + 1 for split in splits if len(split)), default=1)
+    return max(split.y.shape[1] for split in splits)
