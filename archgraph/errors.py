@@ -108,3 +108,7 @@ class StorageError(ArchGraphError, OSError):
 
 class EvaluationFailed(ArchGraphError, RuntimeError):
     """One evaluation failed (divergence, out of memory, an exception); the search goes on."""
+
+
+class ExportError(ArchGraphError, RuntimeError):
+    """A network cannot be written in an export format, or what was written does not compute what the network does."""

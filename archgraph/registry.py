@@ -1,4 +1,4 @@
-"""Names to plug-ins: what archgraph ships and what strangers' packages add are found in the same way, by entry points."""
+"""Names to plug-ins: what archgraph ships and what strangers' packages add are found alike, by entry points."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ class GraphBuilder:
         """
         if name is None:
             stem = type(op).__name__.lower()
-            self._numbers[stem] = number = self._numbers.get(stem, 0) + 1
+            number = self._numbers.get(stem, 0) + 1
+            while f"{stem}{number}" in self._nodes:
+                number += 1
+            self._numbers[stem] = number
             name = f"{stem}{number}"
         if name in self._nodes:
             raise GraphError(f"two nodes are called {name!r}", place=str(self._nodes[name]))

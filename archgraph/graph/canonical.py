@@ -1,4 +1,4 @@
-"""A hash of a graph that does not depend on names: equal for renamed graphs, different when weights are shared otherwise."""
+"""A hash of a graph that depends on structure, ops and weight sharing, and not on names."""
 
 from __future__ import annotations
 

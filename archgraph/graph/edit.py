@@ -36,7 +36,8 @@ class Edit:
 
     def unit_map(self, name: str) -> UnitMap:
         """Return where the output units of a node come from: the identity unless they changed."""
-        return self.units.get(name) or UnitMap.identity(self.after.shape(name).units)
+        found = self.units.get(name)
+        return UnitMap.identity(self.after.shape(name).units) if found is None else found
 
     def input_map(self, name: str, position: int = 0) -> UnitMap:
         """Return where the units of an input of a node come from."""

@@ -60,6 +60,11 @@ class Editor:
             self._graph = Graph._settled(settle(self._draft))
         return self._graph
 
+    def _open(self) -> Draft:
+        if self._graph is not None:
+            raise GraphError("the edit is finished", hint="start another one with `with graph.edit() as edit:`")
+        return self._draft
+
     # ------------------------------------------------------------------ changes
     def add(self, op: Op, *inputs: str, name: str | None = None, tie: str | None = None) -> str:
         """Add a node that reads ``inputs`` and return its name (made from the op's name unless given).
@@ -97,7 +102,7 @@ class Editor:
     def insert(self, after: str, op: Op, *, name: str | None = None) -> str:
         """Insert a one-input op on every edge that leaves ``after``, outputs included, and return its name."""
         self._get(after)
-        readers = self._draft.users.get(after, ())
+        readers = self._draft.users_of(after)
         inserted = self.add(op, after, name=name)
         for reader in readers:
             sources = self._draft.nodes[reader].inputs
@@ -109,10 +114,18 @@ class Editor:
         """Remove a node; whoever read it reads its single input instead.
 
         Raises:
-            GraphError: when it does not have exactly one input and something reads it.
+            GraphError: when it does not have exactly one input and something reads it, or when other nodes use its
+                weights.
         """
         node = self._get(name)
-        readers = self._draft.users.get(name, ())
+        group = self._draft.ties.get(name, ())
+        if group:
+            raise GraphError(
+                f"node {name!r} owns weights that {', '.join(member for member in group if member != name)} use",
+                hint="remove those first",
+                place=str(node),
+            )
+        readers = self._draft.users_of(name)
         if readers or name in self._draft.outputs:
             if len(node.inputs) != 1:
                 raise GraphError(
@@ -128,8 +141,9 @@ class Editor:
 
     def outputs(self, *names: str) -> None:
         """Say which nodes' outputs the network returns."""
-        self._draft.touched.update(name for name in self._draft.outputs if name in self._draft.nodes)
-        self._draft.outputs = tuple(names)
+        draft = self._open()
+        draft.touched.update(name for name in draft.outputs if name in draft.nodes)
+        draft.outputs = tuple(names)
 
     # ------------------------------------------------------------------ bookkeeping
     def _get(self, name: str) -> Node:
@@ -147,42 +161,43 @@ class Editor:
         return f"{stem}{number}"
 
     def _put(self, node: Node) -> None:
-        draft = self._draft
+        draft = self._open()
         old = draft.nodes.get(node.name)
         draft.nodes[node.name] = node
         draft.touched.add(node.name)
         if old is None or old.inputs != node.inputs:
             draft.ordered = False
             for source in set(old.inputs if old else ()) - set(node.inputs):
-                draft.users[source] = tuple(user for user in draft.users[source] if user != node.name)
-                draft.touched.add(source)
-            for source in dict.fromkeys(node.inputs):
-                if node.name not in draft.users.get(source, ()):
-                    draft.users[source] = (*draft.users.get(source, ()), node.name)
+                self._forget(source, node.name)
+            for source in node.inputs:
+                self._readers(source)[node.name] = None
         if old is None:
+            draft.added[node.name] = None
             self._tie(node)
+
+    def _readers(self, source: str) -> dict[str, None]:
+        if source not in self._draft.readers:
+            self._draft.readers[source] = dict.fromkeys(self._draft.users.get(source, ()))
+        return self._draft.readers[source]
+
+    def _forget(self, source: str, reader: str) -> None:
+        self._readers(source).pop(reader, None)
+        self._draft.touched.add(source)
 
     def _tie(self, node: Node) -> None:
         if node.tie is not None:
             self._draft.ties[node.tie] = (*self._draft.ties.get(node.tie, (node.tie,)), node.name)
 
     def _drop(self, name: str) -> None:
-        draft = self._draft
-        group = draft.ties.get(draft.nodes[name].owner, ())
-        if group and draft.nodes[name].tie is None:
-            raise GraphError(
-                f"node {name!r} owns weights that {', '.join(member for member in group if member != name)} use",
-                hint="remove those first",
-                place=str(draft.nodes[name]),
-            )
+        draft = self._open()
         node = draft.nodes.pop(name)
+        draft.ordered = False
         for source in set(node.inputs):
-            draft.users[source] = tuple(user for user in draft.users[source] if user != name)
-            draft.touched.add(source)
-        draft.users.pop(name, None)
-        draft.shapes.pop(name, None)
+            self._forget(source, name)
+        for table in (draft.users, draft.readers, draft.shapes, draft.added):
+            table.pop(name, None)
         if node.tie is not None:
-            rest = tuple(member for member in group if member != name)
+            rest = tuple(member for member in draft.ties[node.tie] if member != name)
             if len(rest) > 1:
                 draft.ties[node.tie] = rest
             else:

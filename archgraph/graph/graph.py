@@ -11,6 +11,7 @@ from archgraph.errors import UnknownName
 from archgraph.graph.node import Node
 from archgraph.graph.op import Op, TensorSpec
 from archgraph.graph.shape import Shape
+from archgraph.graph.size_rule import SizeRule
 from archgraph.graph.verify import Draft, settle
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Graph:
         GraphError: when the graph would not be valid; the place in the graph text is shown.
     """
 
-    __slots__ = ("__dict__", "_nodes", "_outputs", "_shapes", "_ties", "_users")
+    __slots__ = ("__dict__", "_nodes", "_outputs", "_rules", "_shapes", "_ties", "_users")
 
     def __init__(self, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
         self._adopt(settle(Draft.of(nodes, outputs)))
@@ -46,6 +47,7 @@ class Graph:
     def _adopt(self, draft: Draft) -> None:
         self._nodes, self._outputs = draft.nodes, draft.outputs
         self._shapes, self._users, self._ties = draft.shapes, draft.users, draft.ties
+        self._rules: dict[str, SizeRule] = {}  # filled as they are asked for
 
     # ------------------------------------------------------------------ reading
     @property
@@ -95,6 +97,13 @@ class Graph:
     def tied(self, name: str) -> tuple[str, ...]:
         """Return all nodes that use the same weights as ``name``, itself included."""
         return self._ties.get(self.node(name).owner, (name,))
+
+    def rule(self, name: str) -> SizeRule:
+        """Return the size rule of a node."""
+        rule = self._rules.get(name)
+        if rule is None:
+            self._rules[name] = rule = self.node(name).op.rule(*self.input_shapes(name))
+        return rule
 
     def tensors(self, name: str) -> Mapping[str, TensorSpec]:
         """Return the specifications of the tensors that a node uses."""

@@ -2,14 +2,16 @@
 
 Every op with units of its own gives each a fresh label; element-wise ops hand labels on and tie those that meet; concat
 lines them up; flatten and depthwise convolution turn a unit into a block of entries that share its label and are told
-apart by their offset in the block. Two units are coupled when their labels end in the same class. All of it is vectorised
-over units, and near-linear in the part of the graph that is looked at.
+apart by their offset in the block. Two units are coupled when their labels end in the same class. Where the blocks of a
+class do not line up, its units are pinned. All of it is vectorised over units, and near-linear in the part of the graph
+that is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ class UnitLabels:
 
 def rule_of(graph: Graph, name: str) -> SizeRule:
     """Return the size rule of a node."""
-    return graph.op(name).rule(*graph.input_shapes(name))
+    return graph.rule(name)
 
 
 def region(graph: Graph, name: str) -> tuple[str, ...]:
@@ -60,15 +62,17 @@ def region(graph: Graph, name: str) -> tuple[str, ...]:
             continue
         found.add(here)
         node = graph.node(here)
-        if isinstance(rule_of(graph, here), Invariant | Stack):
+        if isinstance(graph.rule(here), Invariant | Stack):
             waiting += node.inputs
-        waiting += graph.tied(here)
+        group = graph.tied(here)
+        if len(group) > 1:
+            waiting += group
         for user in graph.users(here):
-            rule = rule_of(graph, user)
+            rule = graph.rule(user)
             if isinstance(rule, Invariant | Stack):
                 waiting.append(user)
-            elif isinstance(rule, Absorb):
-                waiting += [graph.node(other).inputs[0] for other in graph.tied(user)]
+            elif isinstance(rule, Absorb) and len(group := graph.tied(user)) > 1:
+                waiting += [graph.node(other).inputs[0] for other in group]
     return _ordered(graph, found)
 
 
@@ -93,73 +97,119 @@ def _ordered(graph: Graph, names: set[str]) -> tuple[str, ...]:
 def label(graph: Graph, names: Iterable[str] | None = None) -> UnitLabels:
     """Label the units of the nodes ``names`` (all nodes by default; otherwise whole regions in topological order)."""
     chosen = tuple(graph.nodes) if names is None else tuple(names)
-    inside = set(chosen)
     table = _Table()
-    raw: dict[str, Labels] = {}
-    ties: list[tuple[Labels, Labels]] = []
-    pins: list[tuple[Labels, str, str]] = []
+    axes: dict[str, _Axis] = {}
     for name in chosen:
-        node, rule = graph.node(name), rule_of(graph, name)
-        known = [raw[source] for source in node.inputs if source in raw]
+        rule = graph.rule(name)
+        known = [axes[source] for source in graph.node(name).inputs if source in axes]
         if isinstance(rule, Invariant) and known:
-            raw[name] = known[0]
-            ties += [(known[0], other) for other in known[1:]]
+            axes[name] = known[0]
+            for other in known[1:]:
+                table.tie(known[0], other)
         elif isinstance(rule, Stack) and known:
-            raw[name] = np.concatenate([np.tile(table.blocks(part, rule.repeat), rule.tile) for part in known])
+            axes[name] = table.stack(known, rule)
         else:
-            raw[name] = table.fresh(graph.shape(name).units)
-        if isinstance(rule, Fixed):
-            pins += [(labels, name, rule.reason) for labels in (raw[name], *known)]
-        if name in graph.outputs:
-            pins.append((raw[name], name, "is an output of the network"))
-        if node.tie is not None and node.tie in raw:
-            ties.append((raw[node.tie], raw[name]))
-            if isinstance(rule, Absorb):
-                first = graph.node(node.tie).inputs[0]
-                if first in raw and node.inputs[0] in raw:
-                    ties.append((raw[first], raw[node.inputs[0]]))
-    for name in chosen:  # readers outside the part that forbid resizing
+            axes[name] = table.fresh(graph.shape(name).units)
+    _tie_shared(graph, axes, table)
+    unit_of, offset_of = table.merge()
+    of = {name: unit_of[axis.entries] for name, axis in axes.items()}
+    offsets = {name: offset_of[axis.entries] for name, axis in axes.items()}
+    pins: dict[int, tuple[str, str]] = {}
+    for labels, name, reason in _pinned(graph, of, offsets):
+        for value in np.unique(labels).tolist():
+            pins.setdefault(value, (name, reason))
+    return UnitLabels(of, offsets, pins)
+
+
+def runs(labels: Labels, offsets: Labels) -> NDArray[np.bool_]:
+    """Return for every entry of an axis whether it begins a block: a run of one label with growing offsets."""
+    return np.r_[True, (labels[1:] != labels[:-1]) | (offsets[1:] != offsets[:-1] + 1)]
+
+
+def _tie_shared(graph: Graph, axes: Mapping[str, _Axis], table: _Table) -> None:
+    """Nodes that share weights have their output units tied, and what they absorb their input units."""
+    for name in axes:
+        tie = graph.node(name).tie
+        if tie is not None and tie in axes:
+            table.tie(axes[tie], axes[name])
         for user in graph.users(name):
-            if user not in inside and isinstance(rule := rule_of(graph, user), Fixed):
-                pins.append((raw[name], user, rule.reason))
-    classes, offsets = table.merge([pair for pair in ties if pair[0] is not pair[1]])
-    reasons: dict[int, tuple[str, str]] = {}
-    for labels, name, reason in pins:
-        for value in np.unique(classes[labels]).tolist():
-            reasons.setdefault(value, (name, reason))
-    of = {name: classes[labels] for name, labels in raw.items()}
-    return UnitLabels(of, {name: offsets[labels] for name, labels in raw.items()}, reasons)
+            node = graph.node(user)
+            if node.tie is not None and node.inputs[0] == name and isinstance(graph.rule(user), Absorb):
+                table.tie(axes[graph.node(node.tie).inputs[0]], axes[name])
+
+
+def _pinned(graph: Graph, of: Mapping[str, Labels], offsets: Mapping[str, Labels]) -> Iterator[tuple[Labels, str, str]]:
+    outputs = frozenset(graph.outputs)
+    for name, labels in of.items():
+        rule = graph.rule(name)
+        if isinstance(rule, Fixed):
+            yield labels, name, rule.reason
+        if name in outputs:
+            yield labels, name, "is an output of the network"
+        for user in graph.users(name):
+            if isinstance(rule := graph.rule(user), Fixed):
+                yield labels, user, rule.reason
+    for name, labels in of.items():
+        rule, inputs = graph.rule(name), graph.node(name).inputs
+        if isinstance(rule, Stack) and inputs[0] in of:
+            parts = [_repeated(runs(of[source], offsets[source]), rule) for source in inputs]
+            uneven = labels[np.concatenate(parts) != runs(labels, offsets[name])]
+            if len(uneven):
+                yield uneven, name, "couples units in blocks that do not line up"
+
+
+def _repeated(begins: NDArray[np.bool_], rule: Stack) -> NDArray[np.bool_]:
+    """Return where blocks begin on an axis whose entries are repeated and tiled."""
+    if rule.repeat == rule.tile == 1:
+        return begins
+    inside = np.zeros((len(begins), rule.repeat), dtype=np.bool_)
+    inside[:, 0] = begins
+    return np.tile(inside.reshape(-1), rule.tile)
+
+
+class _Axis(NamedTuple):
+    """The units of one node: the entry label of each, the entry label of its unit, and its offset in the block."""
+
+    entries: Labels
+    units: Labels
+    offsets: Labels
 
 
 class _Table:
-    """Entry labels: for each the label of the unit it belongs to, and its offset in that unit's block."""
+    """Hands out entry labels and collects which of them are tied."""
 
     def __init__(self) -> None:
         self.count = 0
         self.units: list[Labels] = []
         self.offsets: list[Labels] = []
+        self.left: list[Labels] = []
+        self.right: list[Labels] = []
 
-    def fresh(self, units: int) -> Labels:
-        labels = np.arange(self.count, self.count + units)
-        self._add(labels, np.zeros(units, dtype=np.int64))
-        return labels
+    def fresh(self, units: int) -> _Axis:
+        entries = np.arange(self.count, self.count + units)
+        return self._add(entries, np.zeros(units, dtype=np.int64))
 
-    def blocks(self, labels: Labels, repeat: int) -> Labels:
-        if repeat == 1:
-            return labels
-        units, offsets = self._columns()
-        start = self.count
-        place = np.repeat(offsets[labels], repeat) * repeat + np.tile(np.arange(repeat), len(labels))
-        self._add(np.repeat(units[labels], repeat), place)
-        return np.arange(start, self.count)
+    def stack(self, parts: list[_Axis], rule: Stack) -> _Axis:
+        """Stand axes one after the other, every unit repeated and every axis tiled."""
+        if rule.repeat > 1:
+            parts = [self._blocks(part, rule.repeat) for part in parts]
+        if len(parts) == rule.tile == 1:
+            return parts[0]
+        columns = zip(*parts, strict=True)
+        return _Axis(*(np.concatenate([np.tile(part, rule.tile) for part in column]) for column in columns))
 
-    def merge(self, ties: list[tuple[Labels, Labels]]) -> tuple[Labels, Labels]:
+    def tie(self, one: _Axis, other: _Axis) -> None:
+        if one is not other:
+            self.left.append(one.entries)
+            self.right.append(other.entries)
+
+    def merge(self) -> tuple[Labels, Labels]:
         """Return, for every entry label, the class of its unit and its offset, once tied entries are one."""
-        units, offsets = self._columns()
-        if not ties:
+        units = np.concatenate([*self.units, np.arange(0)])
+        offsets = np.concatenate([*self.offsets, np.arange(0)])
+        if not self.left:
             return units, offsets
-        left, right = (np.concatenate(side) for side in zip(*ties, strict=True))
-        entry = _components(left, right, self.count)
+        entry = _components(np.concatenate(self.left), np.concatenate(self.right), self.count)
         first = np.zeros(entry.max() + 1, dtype=np.int64)
         first[entry[::-1]] = np.arange(self.count)[::-1]  # the first member of every class of entries
         merged = _components(units, units[first[entry]], self.count)
@@ -167,15 +217,16 @@ class _Table:
         np.maximum.at(shared, entry, offsets)
         return merged[units], shared[entry]
 
-    def _add(self, units: Labels, offsets: Labels) -> None:
+    def _blocks(self, part: _Axis, repeat: int) -> _Axis:
+        places = np.repeat(part.offsets, repeat) * repeat + np.tile(np.arange(repeat), len(part.units))
+        return self._add(np.repeat(part.units, repeat), places)
+
+    def _add(self, units: Labels, offsets: Labels) -> _Axis:
+        axis = _Axis(np.arange(self.count, self.count + len(units)), units, offsets)
         self.units.append(units)
         self.offsets.append(offsets)
         self.count += len(units)
-
-    def _columns(self) -> tuple[Labels, Labels]:
-        if len(self.units) > 1:
-            self.units, self.offsets = [np.concatenate(self.units)], [np.concatenate(self.offsets)]
-        return (self.units[0], self.offsets[0]) if self.units else (np.arange(0), np.arange(0))
+        return axis
 
 
 def _components(left: Labels, right: Labels, count: int) -> Labels:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archgraph.errors import GraphError, MoveRefused
 from archgraph.graph.edit import Edit
 from archgraph.graph.graph import Graph
-from archgraph.graph.labels import Labels, UnitLabels, label, region, rule_of
-from archgraph.graph.size_rule import Invariant, Stack
+from archgraph.graph.labels import Labels, UnitLabels, label, region, runs
 from archgraph.graph.unit_map import UnitMap
 
 Copies = Mapping[int, Sequence[float]]
@@ -45,10 +45,10 @@ def resize(graph: Graph, name: str, copies: Copies) -> Edit:
             )
     labels = label(graph, region(graph, name))
     plan = _by_label(graph, name, copies, labels)
-    maps = {node: _map(owned, labels.offsets[node], plan) for node, owned in labels.of.items()}
-    maps = {node: found for node, found in maps.items() if found is not None and not found.is_identity}
-    for node, found in maps.items():
-        _line_up(graph, node, maps)
+    maps: dict[str, UnitMap] = {}
+    for node, found in _maps(labels, plan):
+        if not found.is_identity:
+            maps[node] = found
         if not len(found):
             raise MoveRefused(f"no unit of node {node!r} would be left", place=str(graph.node(node)))
     return Edit(graph, _rebuilt(graph, maps), maps)
@@ -93,18 +93,36 @@ def _by_label(graph: Graph, name: str, copies: Copies, labels: UnitLabels) -> di
     return plan
 
 
-def _map(labels: Labels, offsets: Labels, plan: Mapping[int, tuple[float, ...]]) -> UnitMap | None:
-    """Expand every block of an axis by the copies of its label; None when nothing changes."""
+def _maps(labels: UnitLabels, plan: Mapping[int, tuple[float, ...]]) -> Iterator[tuple[str, UnitMap]]:
+    """Yield a map for every node with changed units; nodes that hand the same units on share one."""
     known = np.fromiter(sorted(plan), dtype=np.int64, count=len(plan))
+    rows = [np.asarray(plan[int(value)], dtype=np.float64) for value in known]
+    made: dict[bytes, UnitMap | None] = {}
+    for node, owned in labels.of.items():
+        key = owned.tobytes() + labels.offsets[node].tobytes()
+        if key not in made:
+            made[key] = _map(owned, labels.offsets[node], known, rows)
+        found = made[key]
+        if found is not None:
+            yield node, found
+
+
+def _map(
+    labels: Labels,  # [units]  of one axis
+    offsets: Labels,  # [units]  in the block of the label
+    known: Labels,  # [changed labels], sorted
+    rows: Sequence[NDArray[np.float64]],  # [changed labels][copies]  outgoing coefficients
+) -> UnitMap | None:
+    """Expand every block of an axis by the copies of its label; None when nothing changes."""
+    if not len(known):
+        return None
     place = np.minimum(np.searchsorted(known, labels), len(known) - 1)
     changed = known[place] == labels
     if not changed.any():
         return None
-    rows = [plan[int(value)] for value in known]
-    flat = np.concatenate([np.asarray(values, dtype=np.float64) for values in rows])
+    flat = np.concatenate(rows)
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    inside = np.r_[False, (labels[1:] == labels[:-1]) & (offsets[1:] == offsets[:-1] + 1)]
-    begin = np.flatnonzero(~inside)  # a block is a run of entries of one label with growing offsets
+    begin = np.flatnonzero(runs(labels, offsets))
     size = np.diff(np.r_[begin, len(labels)])
     copies = np.where(changed[begin], lengths[place[begin]], 1)
     total = size * copies
@@ -117,23 +135,6 @@ def _map(labels: Labels, offsets: Labels, plan: Mapping[int, tuple[float, ...]])
     return UnitMap(np.repeat(begin, total) + entry, coefficient, old_units=len(labels))
 
 
-def _line_up(graph: Graph, name: str, maps: Mapping[str, UnitMap]) -> None:
-    """Refuse unless a node's map follows from those of its inputs, as it must where units are merely handed on."""
-    rule = rule_of(graph, name)
-    parts = [maps.get(source) or UnitMap.identity(graph.shape(source).units) for source in graph.node(name).inputs]
-    if isinstance(rule, Invariant):
-        fits = all(part == maps[name] for part in parts)
-    elif isinstance(rule, Stack):
-        fits = maps[name] == UnitMap.concat([part.blocks(rule.repeat, rule.tile) for part in parts])
-    else:
-        return
-    if not fits:
-        raise MoveRefused(
-            f"node {name!r} couples units in blocks that do not line up, so they cannot be resized",
-            place=str(graph.node(name)),
-        )
-
-
 def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
     editor = graph.edit()
     for name, found in maps.items():
@@ -141,7 +142,9 @@ def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
             shape.resized(len(maps[source])) if source in maps else shape
             for source, shape in zip(graph.node(name).inputs, graph.input_shapes(name), strict=True)
         ]
-        editor.replace(name, graph.op(name).resized(len(found), *shapes))
+        op = graph.op(name)
+        if (resized := op.resized(len(found), *shapes)) is not op:  # shapes reach the others by themselves
+            editor.replace(name, resized)
     try:
         return editor.finish()
     except GraphError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from archgraph.errors import ArchGraphError, ParseError
+from archgraph.errors import ArchGraphError, ParseError, UnknownName
 from archgraph.graph.graph import Graph
 from archgraph.graph.node import Node
 from archgraph.registry import OPS
@@ -34,13 +34,12 @@ def parse(text: str) -> Graph:
         raise _error(text, error.msg, error.lineno or 1, error.offset or 1) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ParseError(f"the text is not a graph: {error}") from None
-    nodes: list[Node] = []
-    for statement in statements[:-1]:
-        nodes.append(_node(text, statement))
-    if not statements or not isinstance(statements[-1], ast.Return):
-        end = text.count("\n") + 1
-        raise _error(text, "the last line must be `return NAME, ...`", end, 1)
-    return Graph(nodes, _returned(text, statements[-1]))
+    last = statements[-1] if statements else None
+
+    nodes = [_node(text, statement) for statement in statements[: -1 if isinstance(last, ast.Return) else None]]
+    if not isinstance(last, ast.Return):
+        raise _error(text, "the last line must be `return NAME, ...`", len(_lines(text)), 1)
+    return Graph(nodes, _returned(text, last))
 
 
 def _node(text: str, statement: ast.stmt) -> Node:
@@ -50,11 +49,13 @@ def _node(text: str, statement: ast.stmt) -> Node:
         and isinstance(target := statement.targets[0], ast.Name)
     ):
         raise _at(text, "expected `name = Op(...)(inputs)`", statement)
-    value, tie = statement.value, None
+    value: ast.expr = statement.value
+    tie: str | None = None
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.MatMult):
-        if not isinstance(value.right, ast.Name):
-            raise _at(text, "expected the name of the node whose weights are used after `@`", value.right)
-        value, tie = value.left, value.right.id
+        left, right = value.left, value.right
+        if not isinstance(right, ast.Name):
+            raise _at(text, "expected the name of the node whose weights are used after `@`", right)
+        value, tie = left, right.id
     if not isinstance(value, ast.Call):
         raise _at(text, "expected `Op(...)(inputs)`", value)
     inputs: tuple[str, ...] = ()
@@ -70,17 +71,21 @@ def _op(text: str, call: ast.Call) -> Any:
         raise _at(text, "expected the name of an op", call.func)
     try:
         kind = OPS.get(call.func.id)
-    except ArchGraphError as error:
-        error.args = (f"{error}\n  | {_where(call.func)}: {_line(text, call.func.lineno)}",)
-        raise
+    except UnknownName as error:
+        where, place = _place(text, call.func.lineno, _column(text, call.func))
+        raise UnknownName(f"{where}: {error.what}", expected=error.expected, hint=error.hint, place=place) from None
     arguments = [_literal(text, argument) for argument in call.args]
     options = {}
     for option in call.keywords:
         if option.arg is None:
             raise _at(text, "`**` is not part of the grammar", option.value)
+        if option.arg in options:
+            raise _at(text, f"option {option.arg!r} is given twice", option.value)
         options[option.arg] = _literal(text, option.value)
     try:
-        return kind(*arguments, **options)
+        op = kind(*arguments, **options)
+        hash(op)  # a list or a dictionary where a number should be
+        return op
     except TypeError as error:
         raise _at(text, f"{call.func.id}: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}", call) from None
     except ArchGraphError as error:
@@ -90,7 +95,7 @@ def _op(text: str, call: ast.Call) -> Any:
 def _literal(text: str, expression: ast.expr) -> Any:
     try:
         return ast.literal_eval(expression)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError, MemoryError):
         raise _at(text, "expected a number, a string, True, False, None or a tuple of those", expression) from None
 
 
@@ -108,20 +113,26 @@ def _returned(text: str, statement: ast.Return) -> tuple[str, ...]:
     return tuple(_name(text, part) for part in parts)
 
 
-def _where(place: ast.stmt | ast.expr) -> str:
-    return f"line {place.lineno}, column {place.col_offset + 1}"
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _line(text: str, number: int) -> str:
-    lines = text.splitlines()
-    return lines[number - 1] if 0 < number <= len(lines) else ""
+def _column(text: str, place: ast.stmt | ast.expr) -> int:
+    """Return the column in characters, from 1; ``ast`` counts bytes."""
+    line = _lines(text)[place.lineno - 1]
+    return len(line.encode()[: place.col_offset].decode(errors="ignore")) + 1
 
 
-def _at(text: str, what: str, place: ast.stmt | ast.expr, **facts: object) -> ParseError:
-    return _error(text, what, place.lineno, place.col_offset + 1, **facts)
+def _place(text: str, number: int, column: int) -> tuple[str, str]:
+    lines = _lines(text)
+    line = lines[number - 1] if 0 < number <= len(lines) else ""
+    return f"line {number}, column {column}", f"{line}\n{' ' * (column - 1)}^"
+
+
+def _at(text: str, what: str, place: ast.stmt | ast.expr, **facts: Any) -> ParseError:
+    return _error(text, what, place.lineno, _column(text, place), **facts)
 
 
 def _error(text: str, what: str, line: int, column: int, **facts: Any) -> ParseError:
-    return ParseError(
-        f"line {line}, column {column}: {what}", place=f"{_line(text, line)}\n{' ' * (column - 1)}^", **facts
-    )
+    where, place = _place(text, line, column)
+    return ParseError(f"{where}: {what}", place=place, **facts)

@@ -40,7 +40,7 @@ class UnitMap:
         if coefficient is None:
             coefficients = np.where(indices == FRESH, 0.0, 1.0)
         else:
-            coefficients = np.array(coefficient, dtype=np.float64).reshape(-1)
+            coefficients = np.array(coefficient, dtype=np.float64).reshape(-1) + 0.0  # -0.0 would hash apart from 0.0
         if indices.shape != coefficients.shape:
             raise ValueError(f"{len(indices)} indices but {len(coefficients)} coefficients")
         if len(indices) and (indices.min() < FRESH or indices.max() >= old_units):

@@ -17,7 +17,8 @@ class Draft:
     """A graph under construction: mutable, possibly invalid, never seen by users.
 
     ``nodes`` is in topological order once settled; ``users`` and ``ties`` are derived (``ties`` has an entry only for
-    weights used more than once); ``touched`` names what the rules must look at again.
+    weights used more than once) and in the order of ``nodes``. ``touched`` names what the rules must look at again,
+    ``added`` the nodes that have no place in the order yet, ``readers`` the users that changed since it was settled.
     """
 
     nodes: dict[str, Node]
@@ -26,6 +27,8 @@ class Draft:
     users: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ties: dict[str, tuple[str, ...]] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    added: dict[str, None] = field(default_factory=dict)
+    readers: dict[str, dict[str, None]] = field(default_factory=dict)
     ordered: bool = False
 
     @classmethod
@@ -38,14 +41,16 @@ class Draft:
             table[node.name] = node
         draft = cls(table, tuple(outputs), touched=set(table))
         members: dict[str, list[str]] = {}
-        readers: dict[str, list[str]] = {}
         for node in table.values():
             members.setdefault(node.owner, []).append(node.name)
-            for source in dict.fromkeys(node.inputs):
-                readers.setdefault(source, []).append(node.name)
-        draft.users = {name: tuple(users) for name, users in readers.items()}
+            for source in node.inputs:
+                draft.readers.setdefault(source, {})[node.name] = None
         draft.ties = {owner: tuple(names) for owner, names in members.items() if len(names) > 1}
         return draft
+
+    def users_of(self, name: str) -> tuple[str, ...]:
+        """Return who reads a node, changes that are not settled yet included."""
+        return tuple(self.readers[name]) if name in self.readers else self.users.get(name, ())
 
     def place(self, name: str) -> str:
         """Show a node in the graph text, below the nodes it reads."""
@@ -82,7 +87,7 @@ def _arity_is_right(draft: Draft, node: Node) -> Iterator[str]:
 
 
 def _no_dead_end(draft: Draft, node: Node) -> Iterator[str]:
-    if not draft.users.get(node.name) and node.name not in draft.outputs and node.op.arity != (0, 0):
+    if not draft.users_of(node.name) and node.name not in draft.outputs and node.op.arity != (0, 0):
         yield f"the output of node {node.name!r} is neither read nor returned"
 
 
@@ -110,17 +115,55 @@ def settle(draft: Draft) -> Draft:
     for name in draft.outputs:
         if name not in draft.nodes:
             raise GraphError(f"output {name!r} does not exist", hint="name a node of the graph")
-    for name in draft.touched:
+    whole = len(draft.touched) >= len(draft.nodes)
+    for name in draft.nodes if whole else sorted(draft.touched):
         node = draft.nodes.get(name)
-        for rule in RULES if node is not None else ():
+        if node is None:
+            continue
+        for rule in RULES:
             for message in rule(draft, node):
                 raise GraphError(message, place=draft.place(name))
-    if not draft.ordered and not _is_ordered(draft):
-        draft.nodes = _order(draft)
-    draft.ordered = True
+    if not draft.ordered:
+        _arrange(draft)
     _infer(draft)
     draft.touched = set()
     return draft
+
+
+def _arrange(draft: Draft) -> None:
+    """Bring nodes, users and ties into topological order; what is in order already keeps its place."""
+    if draft.added:
+        draft.nodes = _placed(draft)
+    kept = _is_ordered(draft)
+    if not kept:
+        draft.nodes = _order(draft)
+    rank = {name: position for position, name in enumerate(draft.nodes)}
+    for name in draft.readers if kept else {**draft.users, **draft.readers}:
+        users = draft.users_of(name)
+        if users:
+            draft.users[name] = tuple(sorted(users, key=rank.__getitem__)) if len(users) > 1 else users
+        else:
+            draft.users.pop(name, None)
+    draft.ties = {owner: tuple(sorted(names, key=rank.__getitem__)) for owner, names in draft.ties.items()}
+    draft.added, draft.readers, draft.ordered = {}, {}, True
+
+
+def _placed(draft: Draft) -> dict[str, Node]:
+    """Put every added node right behind the last node it reads, and added inputs behind the last input."""
+    old = [name for name in draft.nodes if name not in draft.added]
+    rank = {name: position for position, name in enumerate(old)}
+    sources = max((rank[name] for name in old if draft.nodes[name].op.arity == (0, 0)), default=-1)
+    behind: dict[int, list[str]] = {}
+    for name in draft.added:
+        inputs = draft.nodes[name].inputs
+        rank[name] = max((rank.get(source, -1) for source in inputs), default=sources)
+        behind.setdefault(rank[name], []).append(name)
+    ordered = {name: draft.nodes[name] for name in behind.get(-1, ())}
+    for position, name in enumerate(old):
+        ordered[name] = draft.nodes[name]
+        for added in behind.get(position, ()):
+            ordered[added] = draft.nodes[added]
+    return ordered
 
 
 def _is_ordered(draft: Draft) -> bool:
@@ -143,7 +186,7 @@ def _order(draft: Draft) -> dict[str, Node]:
     while ready:
         name = names[heapq.heappop(ready)]
         ordered[name] = draft.nodes[name]
-        for user in draft.users.get(name, ()):
+        for user in draft.users_of(name):
             waiting[user] -= 1
             if waiting[user] == 0:
                 heapq.heappush(ready, rank[user])
@@ -158,12 +201,12 @@ def _order(draft: Draft) -> dict[str, Node]:
 
 def _cycle(draft: Draft, stuck: list[str]) -> str:
     left = set(stuck)
-    path: list[str] = []
+    path: dict[str, None] = {}
     name = stuck[0]
     while name not in path:
-        path.append(name)
+        path[name] = None
         name = next(source for source in draft.nodes[name].inputs if source in left)
-    loop = path[path.index(name) :]
+    loop = list(path)[list(path).index(name) :]
     return " <- ".join([*loop, name])
 
 
@@ -203,6 +246,7 @@ def _infer(draft: Draft) -> None:
             for user in draft.users.get(name, ()):
                 if user not in stale:
                     stale.add(user)
+                    draft.touched.add(user)  # an attempt that fails half-way must look at it again
                     heapq.heappush(heap, (rank[user], user))
     for owner in tied:
         _ties_agree(draft, owner)
@@ -212,6 +256,9 @@ def _ties_agree(draft: Draft, owner: str) -> None:
     """Nodes that share weights must need the same tensors."""
     first = draft.nodes[owner]
     wanted = first.op.tensors(*(draft.shapes[source] for source in first.inputs))
+    if not wanted:
+        others = ", ".join(name for name in draft.ties[owner] if name != owner)
+        raise GraphError(f"node {owner!r} has no weights that {others} could use", place=str(first))
     for name in draft.ties[owner]:
         node = draft.nodes[name]
         if type(node.op) is not type(first.op):

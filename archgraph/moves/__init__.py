@@ -1,4 +1,4 @@
-"""Moves: graph rewrites as values. Each lists its sites, applies to graphs and networks alike, or refuses with a reason."""
+"""Moves: graph rewrites as values that list their sites, apply to graphs and networks, or refuse with a reason."""
 
 from archgraph.moves.duplicate import Duplicate
 from archgraph.moves.move import Move, parse, resizable

@@ -34,9 +34,9 @@ class Duplicate(Move):
 
     def plan(self, graph: Graph) -> Edit:
         units = units_of(graph, self.node, self.units)
-        if self.copies < 2:
+        if isinstance(self.copies, bool) or not isinstance(self.copies, int) or self.copies < 2:
             raise MoveRefused("a unit becomes at least two copies", got=self.copies)
-        return resize(graph, self.node, {unit: (1.0 / self.copies,) * self.copies for unit in units})
+        return resize(graph, self.node, dict.fromkeys(units, (1.0 / self.copies,) * self.copies))
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:

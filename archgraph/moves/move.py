@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
+import numpy as np
+
 from archgraph.errors import ArchGraphError, MoveRefused, ParseError
 from archgraph.graph import Absorb, Edit, Graph, Invariant, Rewritable, Stack, label, rule_of
 from archgraph.registry import MOVES
@@ -24,6 +26,10 @@ class Move:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         MOVES.define(cls.__name__, cls)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _tuples(getattr(self, field.name)))
 
     def plan(self, graph: Graph) -> Edit:
         """Return the edit this move makes.
@@ -82,7 +88,7 @@ def parse(text: str) -> Move:
             raise ValueError("expected Name(...)")
         arguments = [ast.literal_eval(argument) for argument in call.args]
         options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
-    except (SyntaxError, ValueError, TypeError, RecursionError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ParseError(f"{text!r} is not a move: {error}") from None
     kind = MOVES.get(call.func.id)
     try:
@@ -91,17 +97,23 @@ def parse(text: str) -> Move:
         raise ParseError(f"{text!r} is not a move: {error}") from None
 
 
+def _tuples(value: Any) -> Any:
+    """Lists and ranges as tuples, at any depth, so that a move can be hashed and read back."""
+    return tuple(_tuples(part) for part in value) if isinstance(value, tuple | list | range) else value
+
+
 def resizable(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield every node with units of its own and those of its units that may be resized, if there are any.
 
     Depthwise convolutions, norms and the like follow the node they read and are not listed.
     """
     labels = label(graph)
+    pinned = np.fromiter(labels.pins, dtype=np.int64, count=len(labels.pins))
     for node in graph:
         if isinstance(rule_of(graph, node.name), Absorb) and node.tie is None:
-            free = [unit for unit, value in enumerate(labels.of[node.name].tolist()) if value not in labels.pins]
-            if free:
-                yield node.name, tuple(free)
+            free = np.flatnonzero(np.isin(labels.of[node.name], pinned, invert=True))
+            if len(free):
+                yield node.name, tuple(free.tolist())
 
 
 def units_of(graph: Graph, name: str, units: object) -> tuple[int, ...]:

@@ -32,11 +32,13 @@ class Prune(Move):
 
     def plan(self, graph: Graph) -> Edit:
         units = units_of(graph, self.node, self.units)
+        if self.into:
+            units_of(graph, self.node, tuple(dict.fromkeys(self.into)))
         if self.into and len(self.into) != len(units):
             raise MoveRefused("`into` names one unit for each that goes", expected=len(units), got=len(self.into))
         if set(self.into) & set(units):
             raise MoveRefused("a unit cannot go into one that goes too", got=self.into)
-        copies: dict[int, tuple[float, ...]] = {unit: () for unit in units}
+        copies: dict[int, tuple[float, ...]] = dict.fromkeys(units, ())
         copies |= {unit: (1.0 + count,) for unit, count in Counter(self.into).items()}
         return resize(graph, self.node, copies)
 

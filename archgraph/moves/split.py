@@ -42,9 +42,9 @@ class Split(Move):
 
     Splitting steepest descent (arXiv 1910.02366) moves two halves by plus and minus a step along the lowest eigenvector
     of the splitting matrix; signed splitting (arXiv 2003.10392) uses other weights and displacements. Coordinates are
-    those of the weight row before the split; when the node before is split as well (apply the later node's split first,
-    or one after the other in reverse topological order), copied columns take their share and the displacement stays what
-    it was as a function of the input.
+    those of the weight row before the split, so where adjacent layers are split together the later one goes first: the
+    columns of its displaced rows are then copied and take their share, and the displacement stays what it was as a
+    function of the input.
 
     The ``repr`` leaves displacements out: read back, it gives the same graph and unmoved copies.
 
@@ -63,22 +63,28 @@ class Split(Move):
     bias_displacements: Displacements | None = field(default=None, repr=False)
 
     @classmethod
-    def along(cls, node: str, units: Sequence[int], directions: Tensor, *, step: float | Sequence[float]) -> Self:
+    def along(
+        cls, node: str, units: Sequence[int], directions: Tensor, *, step: float | Sequence[float], bias: bool = False
+    ) -> Self:
         """Split units in two halves, displaced by plus and minus ``step`` times a direction.
 
         Args:
             node: a node with a weight of its own.
             units: which of its units.
-            directions: ``[len(units), D]`` or ``[len(units), *row]`` one direction a unit; a last entry beyond the row
-                belongs to the bias.
+            directions: ``[len(units), D]`` or ``[len(units), *row]`` one direction a unit.
             step: length of the displacement, one for all units or one each, in units of the weight.
+            bias: whether the last of ``D`` coordinates belongs to the bias.
         """
         steps = [float(step)] * len(units) if isinstance(step, int | float) else [float(one) for one in step]
-        moved = directions.detach().cpu().double() * torch.tensor(steps).double().reshape(
-            -1, *[1] * (directions.ndim - 1)
+        flat = directions.detach().cpu().double().reshape(len(units), -1)
+        moved = flat * torch.tensor(steps, dtype=torch.float64).reshape(-1, 1)
+        pairs = torch.stack([moved, -moved], dim=1).numpy()  # [units, 2, D]
+        return cls(
+            node,
+            tuple(int(unit) for unit in units),
+            displacements=Displacements([pair[:, :-1] if bias else pair for pair in pairs]),
+            bias_displacements=Displacements([pair[:, -1] for pair in pairs]) if bias else None,
         )
-        rows = [np.stack([row.numpy(), -row.numpy()]) for row in moved]
-        return cls(node, tuple(int(unit) for unit in units), displacements=Displacements(rows))
 
     def plan(self, graph: Graph) -> Edit:
         units = units_of(graph, self.node, self.units)
@@ -89,7 +95,7 @@ class Split(Move):
         if len(weights) != len(units):
             raise MoveRefused("weights are given for every unit", expected=len(units), got=len(weights))
         for row in weights:
-            if abs(sum(row) - 1.0) > 1e-9:
+            if not abs(sum(row) - 1.0) <= 1e-9:  # NaN is refused too
                 raise MoveRefused("the outgoing weights of a unit's copies must sum to one", got=row)
         edit = resize(graph, self.node, dict(zip(units, weights, strict=True)))
         moves: dict[str, NDArray[np.float64]] = {}
@@ -113,8 +119,10 @@ class Split(Move):
         """Put the displacements of the copies where the copies stand: ``[new units, *row]``."""
         units = edit.unit_map(self.node)
         shift = np.zeros((len(units), *row))
+        if len(given.arrays) != len(self.units):
+            raise MoveRefused("displacements are given for every unit", expected=len(self.units), got=len(given.arrays))
         for unit, array, parts in zip(self.units, given.arrays, weights, strict=True):
-            if array.shape[0] != len(parts) or array[0].size != np.prod(row, dtype=int):
+            if array.shape[:1] != (len(parts),) or array[0].size != np.prod(row, dtype=int):
                 raise MoveRefused(
                     f"displacements of unit {unit} do not fit the {key} of node {self.node!r}",
                     expected=(len(parts), *row),

@@ -2,8 +2,9 @@
 
 from archgraph.net.capture import Captured, capture
 from archgraph.net.inherit import State, inherit, inherit_state
-from archgraph.net.lowering import lower, target
+from archgraph.net.lowering import lower, source, target
 from archgraph.net.network import Network, init_node, tensor_shapes
+from archgraph.net.state import load_state, state_of
 
 __all__ = [
     "Captured",
@@ -13,7 +14,10 @@ __all__ = [
     "inherit",
     "inherit_state",
     "init_node",
+    "load_state",
     "lower",
+    "source",
+    "state_of",
     "target",
     "tensor_shapes",
 ]

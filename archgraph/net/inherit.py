@@ -1,17 +1,19 @@
 """Carrying tensors through an edit: weights, running statistics, and the optimizer's moments.
 
 Write a unit's row ``theta`` and the weights ``u`` of its readers. An edit replaces it by copies ``k`` with rows
-``theta + delta_k`` and outgoing weights ``c_k u``. So a tensor's ``"out"`` axis is taken by index (plus displacement) and
-its ``"in"`` axis by index times coefficient. Gradients go the other way: ``dL/d theta_k = c_k dL/d theta`` and
+``theta + delta_k`` and outgoing weights ``c_k u``. So a tensor's ``"out"`` axis is taken by index (plus displacement)
+and its ``"in"`` axis by index times coefficient. Gradients go the other way: ``dL/d theta_k = c_k dL/d theta`` and
 ``dL/d(c_k u) = dL/du`` (at ``delta = 0``), so first moments are multiplied by ``c_k`` along ``"out"`` and copied along
-``"in"``, second moments by ``c_k^2``.
+``"in"``, second moments by ``c_k^2``; what an optimizer has already divided by the size of the gradient keeps its size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from archgraph.graph import Edit, TensorSpec, UnitMap
@@ -20,8 +22,15 @@ Fresh = Callable[[str], Mapping[str, Tensor]]
 State = Mapping[str, Mapping[str, Tensor]]
 """Optimizer state: ``"node.tensor"`` to the optimizer's own names (``exp_avg``, ``step``, ...) to tensors."""
 
-SECOND_MOMENTS = frozenset({"exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "exp_inf"})
-"""State that averages squared gradients, by the names torch's optimizers give it."""
+Factor = NDArray[np.float64]
+
+_AVERAGE = "ax"  # ASGD: a running average of the weight, so it goes the way of weights
+_SCALING: Mapping[str, Callable[[Factor], Factor]] = {
+    **dict.fromkeys(("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "row_var", "col_var", "variance"), np.square),
+    "exp_inf": np.abs,  # Adamax: the largest |gradient|
+    **dict.fromkeys(("acc_delta", "step_size", _AVERAGE), np.ones_like),  # Adadelta, Rprop: sizes of updates
+}
+"""How state that is not linear in the gradient follows when that is multiplied by a factor, by torch's names for it."""
 
 
 def inherit(
@@ -48,12 +57,12 @@ def inherit(
             for key in edit.before.tensors(name):
                 result[f"{name}.{key}"] = weights[f"{name}.{key}"]
             continue
-        known = not edit.is_new(name) and all(f"{name}.{key}" in weights for key in specs)
-        start = fresh(name) if not known or _has_fresh(edit, name) else {}
+        origin = {key: _origin(edit, name, key, spec) for key, spec in specs.items()}
+        start = fresh(name) if None in origin.values() or _has_fresh(edit, name) else {}
         for key, spec in specs.items():
-            label = f"{name}.{key}"
-            if known:
-                result[label] = _weight(edit, name, label, spec, weights[label], start.get(key))
+            label, old = f"{name}.{key}", origin[key]
+            if old is not None:
+                result[label] = _weight(edit, name, label, spec, weights[old], start.get(key))
             else:
                 result[label] = start[key].to(dtype) if start[key].is_floating_point() else start[key]
     return result
@@ -63,18 +72,31 @@ def _weight(edit: Edit, name: str, label: str, spec: TensorSpec, old: Tensor, st
     new = old
     for axis, role in enumerate(spec.axes):
         if role == "out":
-            new = _take(new, axis, edit.unit_map(name), power=0)
+            new = _take(new, axis, edit.unit_map(name), np.ones(len(edit.unit_map(name))))
     if label in edit.displacements:
         shift = torch.as_tensor(edit.displacements[label], dtype=torch.float64, device=new.device)
         new = (new.double() + shift).to(old.dtype)
     for axis, role in enumerate(spec.axes):
         if role == "in":
-            new = _take(new, axis, edit.input_map(name), power=1)
+            new = _take(new, axis, edit.input_map(name), edit.input_map(name).coefficient)
     if start is not None:
         for role in ("out", "in"):  # rows first: where both are fresh the column's coefficient decides
             for axis in (axis for axis, found in enumerate(spec.axes) if found == role):
                 new = _fill(new, axis, edit.unit_map(name) if role == "out" else edit.input_map(name), start, role)
     return new
+
+
+def _origin(edit: Edit, name: str, key: str, spec: TensorSpec) -> str | None:
+    """Return the label of the tensor that a tensor continues; None when it is new or of another layout."""
+    if edit.is_new(name):
+        return None
+    old = edit.before.tensors(name).get(key)
+    if old is None or old.axes != spec.axes:
+        return None
+    axes = zip(spec.axes, old.shape, spec.shape, strict=True)
+    if any(role is None and before != after for role, before, after in axes):
+        return None
+    return f"{edit.before.node(name).owner}.{key}"
 
 
 def _fill(new: Tensor, axis: int, units: UnitMap, start: Tensor, role: str) -> Tensor:
@@ -93,7 +115,8 @@ def inherit_state(edit: Edit, state: State) -> dict[str, dict[str, Tensor]]:
     """Return an optimizer's state after an edit.
 
     Moments of surviving weights are carried over and scaled as their gradients are; those of new weights are zero;
-    counters are copied. New nodes have no state.
+    counters are copied. New nodes have no state, and neither has a changed tensor some of whose state has no axes in
+    common with it (it starts anew).
 
     Args:
         edit: the rewrite.
@@ -103,40 +126,59 @@ def inherit_state(edit: Edit, state: State) -> dict[str, dict[str, Tensor]]:
     for node in edit.after:
         if node.tie is not None or edit.is_new(node.name):
             continue
+        touched = edit.touches(node.name)
         for key, spec in edit.after.tensors(node.name).items():
             label = f"{node.name}.{key}"
-            if label not in state:
+            origin = _origin(edit, node.name, key, spec) if touched else label
+            if origin is None or origin not in state:
                 continue
-            shape = edit.before.tensors(node.name)[key].shape
-            result[label] = {
-                entry: _moment(edit, node.name, spec, value, 2 if entry in SECOND_MOMENTS else 1)
-                if tuple(value.shape) == shape and value.ndim
-                else value
-                for entry, value in state[label].items()
-            }
+            entries, shape = state[origin], edit.before.tensors(node.name)[key].shape
+            if not touched:
+                result[label] = dict(entries)
+            elif all(value.ndim == 0 or spans(tuple(value.shape), shape) for value in entries.values()):
+                result[label] = {
+                    entry: _moment(edit, node.name, spec, value, entry, _scaling(entry, entries))
+                    for entry, value in entries.items()
+                }
     return result
 
 
-def _moment(edit: Edit, name: str, spec: TensorSpec, old: Tensor, power: int) -> Tensor:
+def spans(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a shape is another one with some axes averaged away to length 1, as Adafactor's factors are."""
+    return len(shape) == len(whole) and all(size in (1, full) for size, full in zip(shape, whole, strict=True))
+
+
+def _scaling(entry: str, entries: Mapping[str, Tensor]) -> Callable[[Factor], Factor]:
+    if entry == "momentum_buffer" and "square_avg" in entries:
+        return np.sign  # RMSprop's momentum is of updates already divided by the gradient's size
+    return _SCALING.get(entry, np.asarray)
+
+
+def _moment(
+    edit: Edit, name: str, spec: TensorSpec, old: Tensor, entry: str, scaling: Callable[[Factor], Factor]
+) -> Tensor:
     new = old
-    for axis, role in enumerate(spec.axes):
+    for axis, role in enumerate(spec.axes if old.ndim else ()):
         if role is not None:
             found = edit.unit_map(name) if role == "out" else edit.input_map(name)
-            new = _take(new, axis, found, power=power if role == "out" else 0)
+            if old.shape[axis] != found.old_units:
+                continue
+            linear = scaling if role == "out" else np.asarray if entry == _AVERAGE else np.ones_like
+            new = _take(new, axis, found, linear(found.coefficient))
     return new
 
 
-def _take(old: Tensor, axis: int, units: UnitMap, *, power: int) -> Tensor:
-    """Take an axis by index, times the coefficient to a power; fresh entries are zero."""
+def _take(old: Tensor, axis: int, units: UnitMap, factor: Factor) -> Tensor:
+    """Take an axis by index, times a factor; fresh entries are zero."""
     if units.is_identity:
         return old
     index = torch.from_numpy(units.index.clip(min=0)).to(old.device)
     new = old.index_select(axis, index)
-    factor = torch.from_numpy((units.coefficient**power) * ~units.fresh)
+    factor = factor * ~units.fresh
     if not old.is_floating_point() or bool((factor == 1.0).all()):
         return new
     shape = [-1 if other == axis else 1 for other in range(old.ndim)]
-    return (new.double() * factor.to(old.device).reshape(shape)).to(old.dtype)
+    return (new.double() * torch.from_numpy(factor).to(old.device).reshape(shape)).to(old.dtype)
 
 
 def _has_fresh(edit: Edit, name: str) -> bool:

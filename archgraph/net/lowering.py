@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from archgraph.errors import GraphError
 from archgraph.graph import Graph
-
-NODE = "archgraph node"
-"""Key in the ``meta`` of a node of the lowered module under which the name of its graph node stands."""
 
 
 def lower(graph: Graph, weights: Mapping[str, Tensor]) -> fx.GraphModule:
@@ -28,6 +26,9 @@ def lower(graph: Graph, weights: Mapping[str, Tensor]) -> fx.GraphModule:
 
     Returns:
         A module in training mode, that pickles, compiles and exports like any other.
+
+    Raises:
+        GraphError: when nodes share weights but are different layers, such as convolutions of different strides.
     """
     root = nn.ModuleDict()
     trace = fx.Graph()
@@ -35,23 +36,40 @@ def lower(graph: Graph, weights: Mapping[str, Tensor]) -> fx.GraphModule:
     values: dict[str, fx.Node] = {}
     for node in graph:
         shapes = graph.input_shapes(node.name)
-        sources = [values[source] for source in node.inputs]
-        module = None if node.tie is not None else _build(graph, node.name, weights)
-        if module is not None:
-            root[target(node.name)] = module
-        if module is not None or (node.tie is not None and target(node.owner) in root):
-            values[node.name] = trace.create_node("call_module", target(node.owner), tuple(sources), name=node.name)
+        sources = tuple(values[source] for source in node.inputs)
+        variable = f"{node.name}_" if node.name == "self" else node.name
+        owner = target(node.owner)
+        if owner not in root and (module := _build(graph, node.owner, weights)) is not None:
+            root[owner] = module
+        if owner in root:
+            if node.tie is not None:
+                _check_tie(graph, node.name, root[owner])
+            values[node.name] = trace.create_node("call_module", owner, sources, name=variable)
         elif not node.inputs:
-            values[node.name] = trace.create_node("placeholder", node.name, name=node.name)
+            values[node.name] = entry = trace.create_node("placeholder", variable, name=variable)
+            entry.target = entry.name  # a name that hides nothing the code uses
         else:
             result: Any = node.op.forward(tuple(fx.Proxy(source, tracer) for source in sources), shapes)
             values[node.name] = result.node
             if result.node not in sources:  # else the op handed its input through
-                result.node._rename(node.name)
-        values[node.name].meta[NODE] = node.name
+                result.node._rename(variable)
     results = tuple(values[name] for name in graph.outputs)
     trace.output(results[0] if len(results) == 1 else results)
     return fx.GraphModule(root, trace, class_name="ArchGraphModule")
+
+
+def _check_tie(graph: Graph, name: str, shared: nn.Module) -> None:
+    """One module serves all nodes that share weights, so they must be the same layer."""
+    with torch.device("meta"):
+        own = graph.op(name).module(*graph.input_shapes(name))
+    if repr(own) != repr(shared):
+        node = graph.node(name)
+        raise GraphError(
+            f"node {name!r} uses the weights of {node.owner!r} but is another layer",
+            expected=shared,
+            got=own,
+            place=f"{graph.node(node.owner)}\n{node}",
+        )
 
 
 def _build(graph: Graph, name: str, weights: Mapping[str, Tensor]) -> nn.Module | None:
@@ -69,6 +87,27 @@ def _reserved() -> frozenset[str]:
     return frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph()))) | frozenset(dir(nn.ModuleDict()))
 
 
+def _clashes(name: str) -> bool:
+    """Whether a name is an attribute of modules, or one followed by underscores."""
+    stem = name.rstrip("_")
+    return any(name[:end] in _reserved() for end in range(len(stem), len(name) + 1))
+
+
 def target(name: str) -> str:
-    """Return the name of a node's submodule: the node's own, unless ``torch.nn.Module`` has an attribute called so."""
-    return f"{name}_" if name in _reserved() else name
+    """Return the name of a node's submodule: the node's own, unless ``torch.nn.Module`` has an attribute called so.
+
+    Different nodes have different submodules; :func:`source` is the inverse.
+
+    >>> target("linear1"), target("training"), target("training_")
+    ('linear1', 'training_', 'training__')
+    """
+    return f"{name}_" if _clashes(name) else name
+
+
+def source(target: str) -> str:
+    """Return the name of the node that a submodule of the lowered module stands for.
+
+    >>> source("linear1"), source("training_")
+    ('linear1', 'training')
+    """
+    return target[:-1] if _clashes(target) else target

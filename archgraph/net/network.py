@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from archgraph import rng
-from archgraph.errors import DataError, GraphError, ShapeError, StorageError
-from archgraph.graph import Edit, Graph
+from archgraph.errors import DataError, GraphError, ParseError, ShapeError, StorageError
+from archgraph.graph import Edit, Graph, TensorSpec
 from archgraph.net.inherit import inherit
-from archgraph.net.lowering import lower, target
+from archgraph.net.lowering import lower, source
 
 GRAPH_FILE = "graph.graph"
 WEIGHTS_FILE = "weights.safetensors"
@@ -33,12 +33,13 @@ class Network:
 
     Raises:
         ShapeError: when a tensor is missing, superfluous, or has another shape than the graph says.
+        DataError: when a trainable tensor does not hold floating-point numbers.
     """
 
     __slots__ = ("__dict__", "_graph", "_weights")
 
     def __init__(self, graph: Graph, weights: Mapping[str, Tensor]) -> None:
-        wanted = tensor_shapes(graph)
+        wanted = _specs(graph)
         missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
         if missing or extra:
             raise ShapeError(
@@ -46,11 +47,13 @@ class Network:
                 expected=f"also {', '.join(sorted(missing)[:5])}" if missing else "no others",
                 got=f"also {', '.join(sorted(extra)[:5])}" if extra else "none of these",
             )
-        for key, shape in wanted.items():
-            if tuple(weights[key].shape) != shape:
+        for key, spec in wanted.items():
+            if tuple(weights[key].shape) != spec.shape:
                 raise ShapeError(
-                    f"tensor {key!r} does not fit the graph", expected=shape, got=tuple(weights[key].shape)
+                    f"tensor {key!r} does not fit the graph", expected=spec.shape, got=tuple(weights[key].shape)
                 )
+            if spec.trainable and not weights[key].is_floating_point():
+                raise DataError(f"tensor {key!r} cannot be trained", expected="floating point", got=weights[key].dtype)
         self._graph = graph
         self._weights = {key: weights[key].detach() for key in wanted}
 
@@ -83,6 +86,11 @@ class Network:
         """``"node.tensor"`` to tensor; not to be written to."""
         return MappingProxyType(self._weights)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights; float32 when there are none."""
+        return next((tensor.dtype for tensor in self._weights.values() if tensor.is_floating_point()), torch.float32)
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Return the tensors that a node uses, by the names torch gives them."""
         owner = self._graph.node(name).owner
@@ -91,11 +99,12 @@ class Network:
     @cached_property
     def key(self) -> str:
         """Content hash over the graph's text and all weights: equal for equal networks, in any process."""
-        digest = hashlib.sha256(str(self._graph).encode())
+        graph = self._graph
+        lines = [*sorted(map(str, graph)), f"read {', '.join(graph.inputs)}", f"return {', '.join(graph.outputs)}\n"]
+        digest = hashlib.sha256("\n".join(lines).encode())
         for name, tensor in sorted(self._weights.items()):
-            plain = tensor.cpu().contiguous()
-            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(_bits(tensor).numpy().tobytes())
         return digest.hexdigest()
 
     # ------------------------------------------------------------------ changing
@@ -107,16 +116,19 @@ class Network:
         """
         if edit.before != self._graph:
             raise GraphError("the edit starts from another graph than this network's")
-        dtype = next((tensor.dtype for tensor in self._weights.values() if tensor.is_floating_point()), torch.float32)
-        return Network(edit.after, inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), dtype))
+        fresh = inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), self.dtype)
+        return Network(edit.after, fresh)
 
     def with_weights_of(self, module: nn.Module) -> Network:
-        """Return the network with the tensors of a module that :meth:`to_torch` made, as they are now (copied)."""
-        state = module.state_dict()
+        """Return the network with the tensors of a module that :meth:`to_torch` made, as they are now (copied).
+
+        Raises:
+            ShapeError: when the module is that of another graph.
+        """
         weights = {}
-        for key in self._weights:
-            name, _, tensor = key.partition(".")
-            weights[key] = state[f"{target(name)}.{tensor}"].detach().clone()
+        for key, value in module.state_dict().items():
+            node, _, tensor = key.partition(".")
+            weights[f"{source(node)}.{tensor}"] = value.detach().clone()
         return Network(self._graph, weights)
 
     def to(self, target: torch.device | torch.dtype | str) -> Network:
@@ -144,9 +156,11 @@ class Network:
         from safetensors.torch import save
 
         place = Path(folder)
+        # copied, as safetensors refuses tensors that share memory
+        tensors = {key: value.cpu().contiguous().clone() for key, value in self._weights.items()}
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _write(place / WEIGHTS_FILE, save({key: value.contiguous() for key, value in self._weights.items()}))
+            _write(place / WEIGHTS_FILE, save(tensors))
             _write(place / GRAPH_FILE, str(self._graph).encode())
         except OSError as error:
             raise StorageError(f"cannot write the network to {place}: {error.strerror or error}") from error
@@ -167,14 +181,16 @@ class Network:
 
         place = Path(folder)
         try:
-            text, data = (place / GRAPH_FILE).read_text(), (place / WEIGHTS_FILE).read_bytes()
-        except (OSError, UnicodeDecodeError) as error:
+            text, data = (place / GRAPH_FILE).read_text(encoding="utf-8"), (place / WEIGHTS_FILE).read_bytes()
+        except UnicodeDecodeError as error:
+            raise ParseError(f"{place / GRAPH_FILE} is not a text: {error}") from error
+        except OSError as error:
             raise StorageError(
                 f"cannot read a network from {place}: {error}", hint="name a folder written by save()"
             ) from error
         try:
             weights = load(data)
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, KeyError) as error:
             raise DataError(f"{place / WEIGHTS_FILE} is cut short or no safetensors file: {error}") from error
         return cls(Graph.parse(text), weights)
 
@@ -184,7 +200,7 @@ class Network:
         return self is other or (
             self._graph == other._graph
             and all(
-                tensor.dtype == other._weights[key].dtype and torch.equal(tensor, other._weights[key])
+                tensor.dtype == other._weights[key].dtype and torch.equal(_bits(tensor), _bits(other._weights[key]))
                 for key, tensor in self._weights.items()
             )
         )
@@ -198,8 +214,12 @@ class Network:
 
 def tensor_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a graph, by ``"node.tensor"``."""
+    return {key: spec.shape for key, spec in _specs(graph).items()}
+
+
+def _specs(graph: Graph) -> dict[str, TensorSpec]:
     return {
-        f"{node.name}.{key}": spec.shape
+        f"{node.name}.{key}": spec
         for node in graph
         if node.tie is None
         for key, spec in graph.tensors(node.name).items()
@@ -211,10 +231,15 @@ def init_node(graph: Graph, name: str, seed: int) -> dict[str, Tensor]:
     specs = graph.tensors(name)
     if not specs:
         return {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng.derive(seed, "init", name))
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(rng.derive(seed, "init", name))  # of the CPU alone
         state = graph.op(name).module(*graph.input_shapes(name)).state_dict()
     return {key: state[key] for key in specs}
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """Return the bytes of a tensor: 0 differs from -0, and NaN is equal to itself."""
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional
 
+from archgraph.errors import SettingError
 from archgraph.graph import Invariant, Op, Shape, SizeRule
 
 
@@ -63,6 +64,10 @@ class GELU(Activation):
     approximate: str = "none"
     curve: ClassVar[str] = "gelu"
 
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise SettingError("unknown approximation", expected="'none' or 'tanh'", got=repr(self.approximate))
+
     def function(self, z: Any) -> Any:
         return functional.gelu(z, approximate=self.approximate)
 
@@ -103,6 +108,10 @@ class Softplus(Activation):
 
     beta: float = 1.0
     curve: ClassVar[str] = "softplus"
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0.0:
+            raise SettingError("beta must be positive", got=self.beta)
 
     def function(self, z: Any) -> Any:
         return functional.softplus(z, beta=self.beta)

@@ -10,6 +10,7 @@ from torch import nn
 
 from archgraph.errors import SettingError
 from archgraph.graph import Absorb, Fixed, Invariant, Op, Shape, SizeRule, Stack, TensorSpec, require
+from archgraph.ops.linear import count
 
 Pair = int | tuple[int, int]
 
@@ -57,10 +58,8 @@ class Conv2d(Op):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        if self.out_channels < 1 or self.groups < 1:
-            raise SettingError(
-                "Conv2d needs at least one output channel and one group", got=(self.out_channels, self.groups)
-            )
+        count(self.out_channels, "out_channels")
+        count(self.groups, "groups")
         for name in ("kernel_size", "stride", "dilation"):
             object.__setattr__(self, name, pair(getattr(self, name), name, 1))
         if self.padding == "same":
@@ -77,9 +76,9 @@ class Conv2d(Op):
             expected="a shape (channels, height, width)",
             got=source,
         )
-        for count, of in ((source.units, "input"), (self.out_channels, "output")):
-            require(count % self.groups == 0, f"{self.groups} groups do not divide {count} {of} channels")
-        if self.padding == "same":
+        for channels, side in ((source.units, "input"), (self.out_channels, "output")):
+            require(channels % self.groups == 0, f"{self.groups} groups do not divide {channels} {side} channels")
+        if isinstance(self.padding, str):  # "same"
             return source.resized(self.out_channels)
         size = tuple(
             (length + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
@@ -87,7 +86,12 @@ class Conv2d(Op):
                 source.dims[1:], *map(both, (self.padding, self.dilation, self.kernel_size, self.stride)), strict=True
             )
         )
-        require(min(size) > 0, "the kernel is larger than the padded image", expected=f"an image larger than {source}")
+        require(
+            min(size) > 0,
+            "the kernel is larger than the padded image",
+            expected="a larger image, or padding",
+            got=source,
+        )
         return Shape((self.out_channels, *size))
 
     def rule(self, *inputs: Shape) -> SizeRule:

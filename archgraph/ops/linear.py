@@ -11,6 +11,16 @@ from archgraph.errors import SettingError
 from archgraph.graph import Absorb, Op, Shape, SizeRule, TensorSpec, require
 
 
+def count(value: object, name: str) -> None:
+    """Check a number of units, channels or groups.
+
+    Raises:
+        SettingError: when it is no positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingError(f"{name} must be a positive integer", got=repr(value))
+
+
 @dataclass(frozen=True, repr=False)
 class Linear(Op):
     """Affine map of the last axis, ``y = W x + b`` with ``W [U, D]``.
@@ -24,8 +34,7 @@ class Linear(Op):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        if self.out_features < 1:
-            raise SettingError("Linear needs at least one output feature", got=self.out_features)
+        count(self.out_features, "out_features")
 
     def infer(self, *inputs: Shape) -> Shape:
         (source,) = inputs

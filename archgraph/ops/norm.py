@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from archgraph.errors import SettingError
 from archgraph.graph import Fixed, Invariant, Op, Shape, SizeRule, TensorSpec, require
+
+
+def _check_eps(eps: float) -> None:
+    if not eps > 0.0:
+        raise SettingError("eps must be positive", got=eps)
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +29,11 @@ class BatchNorm(Op):
     eps: float = 1e-5
     momentum: float = 0.1
     affine: bool = True
+
+    def __post_init__(self) -> None:
+        _check_eps(self.eps)
+        if not 0.0 <= self.momentum <= 1.0:
+            raise SettingError("momentum lies in [0, 1]", got=self.momentum)
 
     def infer(self, *inputs: Shape) -> Shape:
         (source,) = inputs
@@ -62,6 +73,9 @@ class LayerNorm(Op):
 
     eps: float = 1e-5
     affine: bool = True
+
+    def __post_init__(self) -> None:
+        _check_eps(self.eps)
 
     def infer(self, *inputs: Shape) -> Shape:
         (source,) = inputs

@@ -37,7 +37,12 @@ class _Window(Op):
         stride = self.kernel_size if self.stride is None else self.stride
         sides = zip(source.dims[1:], *map(both, (self.padding, self.kernel_size, stride)), strict=True)
         size = tuple((length + 2 * pad - kernel) // step + 1 for length, pad, kernel, step in sides)
-        require(min(size) > 0, "the window is larger than the padded image", got=source)
+        require(
+            min(size) > 0,
+            "the window is larger than the padded image",
+            expected="a larger image, or padding",
+            got=source,
+        )
         return Shape((source.units, *size))
 
     def rule(self, *inputs: Shape) -> SizeRule:

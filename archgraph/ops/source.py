@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from archgraph.errors import SettingError
 from archgraph.graph import Fixed, Op, Shape, SizeRule
 
 
@@ -22,7 +23,11 @@ class Input(Op):
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", Shape(tuple(self.shape), self.unit_axis).dims)
+        if not isinstance(self.shape, tuple | list):
+            raise SettingError("an input needs a tuple of sizes", expected="such as (1, 8, 8)", got=repr(self.shape))
+        shape = Shape(tuple(self.shape), self.unit_axis)
+        object.__setattr__(self, "shape", shape.dims)
+        object.__setattr__(self, "unit_axis", shape.unit_axis)  # one value for -1 and the last axis
 
     def infer(self, *inputs: Shape) -> Shape:
         return Shape(self.shape, self.unit_axis)

@@ -1,0 +1,33 @@
+"""The one evaluation backend: requests go in, reports with an honest bill come out."""
+
+from archgraph.evaluation.closure import Path, Refused, closure
+from archgraph.evaluation.evaluator import Evaluator, check_fit, choose_device, describe
+from archgraph.evaluation.recipe import Recipe
+from archgraph.evaluation.report import Epoch, Ledger, Report, SiteScore
+from archgraph.evaluation.request import Measure, Origin, Request, Score, Train
+from archgraph.evaluation.scorer import score, score_sites
+from archgraph.evaluation.trainer import measure, train
+
+__all__ = [
+    "Epoch",
+    "Evaluator",
+    "Ledger",
+    "Measure",
+    "Origin",
+    "Path",
+    "Recipe",
+    "Refused",
+    "Report",
+    "Request",
+    "Score",
+    "SiteScore",
+    "Train",
+    "check_fit",
+    "choose_device",
+    "closure",
+    "describe",
+    "measure",
+    "score",
+    "score_sites",
+    "train",
+]

@@ -1,0 +1,200 @@
+"""The backend: answers requests one after the other, knows what it has answered, and keeps the bill."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from archgraph.errors import ArchGraphError, DataError, EvaluationFailed
+from archgraph.evaluation.report import Epoch, Ledger, Report
+from archgraph.evaluation.request import Measure, Request, Score, Train
+from archgraph.evaluation.scorer import score_sites, subset
+from archgraph.evaluation.trainer import forward_macs, measure, train
+from archgraph.graph import Graph
+from archgraph.metrics import depth, macs, params, units
+from archgraph.net import Network
+from archgraph.tasks import Task
+
+Progress = Callable[[Request, Epoch, int], None]
+"""Called after every epoch of a training with the request, the epoch's metrics and the number of epochs."""
+
+
+class Evaluator:
+    """Evaluates requests on one task in this process.
+
+    Args:
+        task: the task.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
+        progress: called after every epoch.
+    """
+
+    def __init__(self, task: Task, *, device: str = "auto", progress: Progress | None = None) -> None:
+        self.task, self.device, self.progress = task, choose_device(device), progress
+        self._known: dict[str, Report] = {}
+
+    def key(self, request: Request) -> str:
+        """Return the key of a request on this task: equal keys have equal answers."""
+        return hashlib.sha256(f"{self.task.key} {request.key}".encode()).hexdigest()
+
+    def remember(self, report: Report) -> None:
+        """Put a report into the cache, for example one that a study holds."""
+        self._known[report.key] = report
+
+    def evaluate(self, request: Request) -> Report:
+        """Answer a request; a candidate that raises, diverges or runs out of memory gives a failed report.
+
+        Raises:
+            ArchGraphError: when the request itself cannot be carried out, whatever the candidate: an unknown optimizer,
+                a network that does not fit the task.
+        """
+        key = self.key(request)
+        if key in self._known:
+            return self._known[key].from_cache()
+        clock, processor = time.perf_counter(), time.process_time()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        try:
+            report = self._answer(request)
+        except EvaluationFailed as error:
+            report = Report(key, failure=error.what)
+        except ArchGraphError:
+            raise
+        except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+            report = Report(key, failure=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        ledger = replace(
+            report.ledger,
+            wall_seconds=time.perf_counter() - clock,
+            cpu_seconds=time.process_time() - processor,
+            peak_bytes=_peak(self.device),
+            device=str(self.device),
+        )
+        report = replace(report, key=key, ledger=ledger)
+        self._known[key] = report
+        return report
+
+    def _answer(self, request: Request) -> Report:
+        if isinstance(request, Train):
+            return self._train(request)
+        check_fit(request.network.graph, self.task)
+        if isinstance(request, Score):
+            return self._score(request)
+        samples = len(self.task.splits[request.split])
+        found = measure(request.network, self.task, request.split, device=self.device)
+        return Report(
+            "",
+            {f"{request.split}.{name}": value for name, value in found.items()},
+            ledger=Ledger(samples=samples, eval_macs=forward_macs(request.network, samples)),
+        )
+
+    def _train(self, request: Train) -> Report:
+        subject = request.subject
+        graph = subject if isinstance(subject, Graph) else subject.graph
+        check_fit(graph, self.task)
+        network = Network.init(subject, request.seed) if isinstance(subject, Graph) else subject
+        progress = self.progress
+        watch = None if progress is None else lambda epoch, epochs: progress(request, epoch, epochs)
+        done = train(
+            network,
+            self.task,
+            request.recipe,
+            seed=request.seed,
+            state=request.state,
+            device=self.device,
+            watch=watch,
+        )
+        metrics = describe(graph)
+        seen = done.evaluated
+        for split in ("train", "val"):
+            found = measure(done.network, self.task, split, device=self.device)
+            metrics |= {f"{split}.{name}": value for name, value in found.items()}
+            seen += len(self.task.splits[split])
+        if not metrics["train.loss"] < float("inf"):
+            raise EvaluationFailed(f"training diverged: the loss of the trained network is {metrics['train.loss']}")
+        ledger = Ledger(
+            epochs=float(len(done.curve)),
+            samples=done.samples + seen,
+            train_macs=3 * forward_macs(network, done.samples),
+            eval_macs=forward_macs(network, seen),
+        )
+        return Report("", metrics, done.network, done.state, curve=done.curve, ledger=ledger)
+
+    def _score(self, request: Score) -> Report:
+        data = self.task.splits["train"].to(self.device)
+        x, y = subset(data.x, data.y, request.samples, request.seed)
+        found = score_sites(
+            request.network.to(self.device),
+            x,
+            y,
+            self.task.loss,
+            criterion=request.criterion,
+            sites=request.sites,
+            options=request.options,
+        )
+        ledger = Ledger(samples=found.samples, score_macs=found.macs)
+        return Report("", scores=found.scores, refused=found.refused, ledger=ledger)
+
+
+def describe(graph: Graph) -> dict[str, float]:
+    """Return the metrics of a graph that every report carries."""
+    return {"params": params(graph), "macs": macs(graph), "units": units(graph), "depth": depth(graph)}
+
+
+def check_fit(graph: Graph, task: Task) -> None:
+    """Raise unless a graph takes the task's inputs and gives as many outputs as it needs.
+
+    Raises:
+        DataError: with what the graph takes and gives.
+    """
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise DataError(
+            f"task {task.name!r} needs a graph with one input and one output",
+            got=f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+        )
+    took, gave = graph.shape(graph.inputs[0]), graph.shape(graph.outputs[0])
+    if took.dims != tuple(task.input_shape):
+        raise DataError(
+            f"the graph does not take the inputs of task {task.name!r}",
+            expected=f"Input({tuple(task.input_shape)})",
+            got=f"Input({took.dims})",
+            place=str(graph.node(graph.inputs[0])),
+        )
+    if gave.dims != (task.outputs,):
+        raise DataError(
+            f"the graph does not give the outputs of task {task.name!r}",
+            expected=f"({task.outputs},)",
+            got=gave.dims,
+            place=str(graph.node(graph.outputs[0])),
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        DataError: when there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DataError(f"unknown device {name!r}", expected="auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError("there is no CUDA device here", hint="--device cpu")
+    return device
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+__all__ = ["Evaluator", "Measure", "Progress", "check_fit", "choose_device", "describe"]

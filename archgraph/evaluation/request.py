@@ -1,0 +1,128 @@
+"""What can be asked of the backend: train, score, measure. Requests are values; equal ones have equal answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from archgraph.evaluation.recipe import Recipe
+from archgraph.graph import Graph
+from archgraph.net import Network, State
+
+Subject = Graph | Network
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a candidate comes from; told to the study, with no influence on the evaluation.
+
+    Args:
+        parent: key of the network it was made from (:attr:`Network.key`), empty for a seed.
+        moves: the moves that made it, as text, in order.
+        stage: how many rounds of growth came before.
+        predicted: change of the training loss that the driver's criterion predicted.
+        measured: change of the training loss right after the moves, before training.
+        note: anything else worth a column, as text.
+    """
+
+    parent: str = ""
+    moves: tuple[str, ...] = ()
+    stage: int = 0
+    predicted: float | None = None
+    measured: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Train:
+    """Train a network by a recipe and report how good it became.
+
+    Args:
+        subject: a network, or a graph whose weights are drawn from ``seed``.
+        recipe: how to train; the search's own by default.
+        seed: of initial weights, order of samples and dropout.
+        state: optimizer state to start from, as :func:`archgraph.net.inherit_state` carries it.
+        origin: lineage for the study.
+    """
+
+    subject: Subject
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+    state: State | None = None
+    origin: Origin = field(default_factory=Origin)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that the answer depends on, but for the task."""
+        return _digest("train", _subject(self.subject), self.recipe, self.seed, _state(self.state))
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Score sites of a network by a criterion.
+
+    Args:
+        network: the network, scored in eval mode.
+        criterion: name of the criterion, ``"splitting"``.
+        sites: nodes to score; all that can be by default.
+        samples: how many training samples to use; all by default.
+        seed: which samples, when not all.
+        options: settings of the criterion.
+    """
+
+    network: Network
+    criterion: str = "splitting"
+    sites: tuple[str, ...] | None = None
+    samples: int | None = None
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that the answer depends on, but for the task."""
+        options = tuple(sorted(self.options.items()))
+        return _digest("score", self.network.key, self.criterion, self.sites, self.samples, self.seed, options)
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Measure a network without training it.
+
+    Args:
+        network: the network.
+        split: the split on which its predictions are measured: ``"train"`` or ``"val"``; ``"test"`` is for final
+            reports alone and refused to drivers.
+    """
+
+    network: Network
+    split: str = "val"
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that the answer depends on, but for the task."""
+        return _digest("measure", self.network.key, self.split)
+
+
+Request = Train | Score | Measure
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _subject(subject: Subject) -> tuple[str, str]:
+    return ("network", subject.key) if isinstance(subject, Network) else ("graph", str(subject))
+
+
+def _state(state: State | None) -> str:
+    if not state:
+        return ""
+    digest = hashlib.sha256()
+    for label, entries in sorted(state.items()):
+        for name, tensor in sorted(entries.items()):
+            digest.update(f"{label} {name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).numpy().tobytes())
+    return digest.hexdigest()

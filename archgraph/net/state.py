@@ -1,0 +1,84 @@
+"""Optimizer state by name: between a torch optimizer, which keeps it per parameter, and ``"node.tensor"`` keys.
+
+With the keys of :class:`~archgraph.net.Network` a state can go through an edit (:func:`~archgraph.net.inherit_state`)
+and into another module's optimizer, whatever order its parameters come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from archgraph.errors import ShapeError, UnknownName
+from archgraph.net.inherit import State, spans
+from archgraph.net.lowering import source
+
+
+def state_of(module: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
+    """Return a copy of an optimizer's state, keyed by ``"node.tensor"``.
+
+    Numbers become scalar tensors. Parameters without state (no step taken yet, or no gradient so far) are left out, and
+    so are entries that are neither tensors nor numbers.
+
+    Args:
+        module: what ``Network.to_torch`` made.
+        optimizer: an optimizer over its parameters.
+    """
+    result: dict[str, dict[str, Tensor]] = {}
+    for label, parameter in _parameters(module):
+        entries = {
+            entry: torch.as_tensor(value).detach().clone()
+            for entry, value in optimizer.state.get(parameter, {}).items()
+            if isinstance(value, Tensor | int | float)
+        }
+        if entries:
+            result[label] = entries
+    return result
+
+
+def load_state(module: nn.Module, optimizer: Optimizer, state: State) -> None:
+    """Give an optimizer a state keyed by ``"node.tensor"`` (copied), and so continue where another one stopped.
+
+    What the optimizer knew about the module's parameters is replaced; those that ``state`` does not name start anew.
+    Tensors go to the device and floating-point type of their parameter, as torch's ``load_state_dict`` does it;
+    learning rates and other options stay.
+
+    Args:
+        module: what ``Network.to_torch`` made.
+        optimizer: an optimizer over its parameters, or over some of them: state of others is passed over.
+        state: what :func:`state_of` or ``inherit_state`` returned.
+
+    Raises:
+        UnknownName: when the module has no such parameter.
+        ShapeError: when an entry does not fit its parameter.
+    """
+    parameters = dict(_parameters(module))
+    for label, entries in state.items():
+        if label not in parameters:
+            raise UnknownName.among("parameter", label, parameters)
+        for entry, value in entries.items():
+            if value.ndim and not spans(tuple(value.shape), tuple(parameters[label].shape)):
+                raise ShapeError(
+                    f"{entry!r} of the optimizer's state does not fit parameter {label!r}",
+                    expected=tuple(parameters[label].shape),
+                    got=tuple(value.shape),
+                )
+    known = {id(parameter): label for label, parameter in parameters.items()}
+    whole = optimizer.state_dict()
+    flat = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, parameter in enumerate(flat):
+        label = known.get(id(parameter), "")
+        if label in state:
+            whole["state"][number] = {entry: value.detach().clone() for entry, value in state[label].items()}
+        elif label:
+            whole["state"].pop(number, None)
+    optimizer.load_state_dict(whole)
+
+
+def _parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, parameter in module.named_parameters():
+        node, _, tensor = name.partition(".")
+        yield f"{source(node)}.{tensor}", parameter

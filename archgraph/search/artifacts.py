@@ -1,0 +1,91 @@
+"""Graphs and weights beside a study's storage, under the hash of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from archgraph.errors import DataError, StorageError
+
+
+class Artifacts:
+    """A content-addressed store in a folder, or in memory when there is none.
+
+    The same content is stored once; a file is complete or absent; what is read is checked against its name.
+
+    Args:
+        folder: where; None keeps everything in memory.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._memory: dict[str, bytes] = {}
+
+    def put(self, content: bytes, kind: str) -> str:
+        """Store content and return its name, ``"<sha256>.<kind>"``.
+
+        Raises:
+            StorageError: when it cannot be written.
+        """
+        name = f"{hashlib.sha256(content).hexdigest()}.{kind}"
+        if self.folder is None:
+            self._memory[name] = content
+            return name
+        path = self._path(name)
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, content)
+        except OSError as error:
+            raise StorageError(
+                f"cannot store a result in {self.folder}: {error.strerror or error}",
+                hint="free some space, or name another folder; what was stored before is safe",
+            ) from error
+        return name
+
+    def get(self, name: str) -> bytes:
+        """Return what is stored under a name.
+
+        Raises:
+            StorageError: when it is not there.
+            DataError: when its content does not match its name.
+        """
+        if self.folder is None:
+            if name not in self._memory:
+                raise StorageError(f"there is no artifact {name}", hint="studies in memory end with their process")
+            return self._memory[name]
+        try:
+            content = self._path(name).read_bytes()
+        except OSError as error:
+            raise StorageError(
+                f"cannot read artifact {name} in {self.folder}: {error.strerror or error}",
+                hint="the folder of artifacts must lie beside the storage",
+            ) from error
+        if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
+            raise DataError(f"artifact {name} in {self.folder} is damaged: its content does not match its name")
+        return content
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._memory if self.folder is None else self._path(str(name)).exists()
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / name[:2] / name
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

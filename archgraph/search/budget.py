@@ -1,0 +1,85 @@
+"""What a search may spend, as separate limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from archgraph.errors import SettingError, UnknownName
+from archgraph.evaluation import Ledger
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of a search, all of them global; None means no limit. The first one reached stops the search.
+
+    Args:
+        evaluations: trainings.
+        epochs: passes over the training split, over all trainings.
+        train_macs: multiply-accumulates over all that is done: training, scoring and measuring, so that every driver
+            pays for everything.
+        seconds: time of evaluation by the clock.
+        max_params: trainable numbers of a candidate; larger ones are refused.
+        max_macs: multiply-accumulates of a candidate's forward pass on one sample; larger ones are refused.
+
+    Raises:
+        SettingError: when a limit is not positive.
+    """
+
+    evaluations: int | None = None
+    epochs: float | None = None
+    train_macs: float | None = None
+    seconds: float | None = None
+    max_params: int | None = None
+    max_macs: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise SettingError(f"budget: {field.name} must be a positive number", got=value)
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Self:
+        """Build a budget from text, as the command line gives it.
+
+        Raises:
+            UnknownName: when there is no such limit.
+            SettingError: when a value is no positive number.
+
+        >>> Budget.parse({"evaluations": "8", "train_macs": "2e11"})
+        Budget(evaluations=8, epochs=None, train_macs=200000000000.0, seconds=None, max_params=None, max_macs=None)
+        """
+        known = {field.name: field for field in fields(cls)}
+        limits: dict[str, Any] = {}
+        for name, text in texts.items():
+            if name not in known:
+                raise UnknownName.among("budget", name, known)
+            try:
+                value = float(text)
+            except ValueError:
+                raise SettingError(f"budget: {name} must be a positive number", got=text) from None
+            limits[name] = int(value) if name in ("evaluations", "max_params") and value == int(value) else value
+        return cls(**limits)
+
+    def spent(self, evaluations: int, ledger: Ledger) -> str:
+        """Return which limit has been reached, as a sentence for people, or an empty text."""
+        for name, used in (
+            ("evaluations", evaluations),
+            ("epochs", ledger.epochs),
+            ("train_macs", ledger.macs),
+            ("seconds", ledger.wall_seconds),
+        ):
+            limit = getattr(self, name)
+            if limit is not None and used >= limit:
+                return f"the budget is spent: {used:.6g} of {limit:.6g} {name}"
+        return ""
+
+    def refuses(self, params: float, macs: float) -> str:
+        """Return why a candidate of this size is refused, or an empty text."""
+        for name, size in (("max_params", params), ("max_macs", macs)):
+            limit = getattr(self, name)
+            if limit is not None and size > limit:
+                return f"{name} is {limit:.6g} but the candidate has {size:.6g}"
+        return ""

@@ -1,0 +1,5 @@
+"""Spaces: distributions over graphs."""
+
+from archgraph.spaces.widths import Widths
+
+__all__ = ["Widths"]

@@ -1,0 +1,5 @@
+"""Conformance checks for authors of plug-ins: they raise ``AssertionError`` and need no test framework."""
+
+from archgraph.testing.ops import check_op
+
+__all__ = ["check_op"]

@@ -1,0 +1,210 @@
+"""Conformance of an op: what it says about itself against what the torch module or function it builds does."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archgraph.errors import MoveRefused
+from archgraph.graph import Absorb, Fixed, Graph, GraphBuilder, Invariant, Op, Shape, Stack, resize
+from archgraph.net import Network
+from archgraph.ops import Conv2d, Flatten, Input, Linear
+from archgraph.registry import OPS
+
+BATCH = 3
+EXACT = 1e-10
+"""Largest relative change of outputs, in float64, of a rewrite that keeps the function."""
+
+
+def check_op(op: Op, *input_shapes: Shape | Sequence[int]) -> None:
+    """Check all that the contract of an op promises, for one op and one choice of input shapes.
+
+    Sizes should all differ: a rule that mixes two equal sizes passes unseen. Checked are: the text form, the inferred
+    shape, parameters and buffers, MACs, the size rule (by disturbing one unit after the other) and re-indexing (units
+    before the op, or its own, are duplicated; the function must stay).
+
+    Args:
+        op: the op, a value of a registered class.
+        *input_shapes: shapes that it accepts, without the batch axis; plain tuples have their units first.
+
+    Raises:
+        AssertionError: for the first promise that is broken, with both sides of it.
+    """
+    shapes = tuple(shape if isinstance(shape, Shape) else Shape(tuple(shape)) for shape in input_shapes)
+    _check_value(op)
+    graph = _alone(op, shapes)
+    network = _drawn(graph)
+    inputs = _batches(shapes or (graph.shape("op"),))
+    _check_text(op, graph)
+    _check_tensors(op, shapes)
+    _check_output(op, network, inputs)
+    _check_macs(op, network, inputs)
+    _check_rule(op, network, inputs)
+    _check_resizing(op, shapes)
+
+
+def _expect(holds: bool, op: Op, what: str, *, said: object, found: object) -> None:
+    if not holds:
+        raise AssertionError(f"{op!r}: {what}\n  the op says: {said}\n  torch says:  {found}")
+
+
+def _alone(op: Op, shapes: tuple[Shape, ...]) -> Graph:
+    build = GraphBuilder()
+    sources = [build(Input(shape.dims, shape.unit_axis), name=f"in{place}") for place, shape in enumerate(shapes)]
+    return build.graph(build(op, *sources, name="op"))
+
+
+def _drawn(graph: Graph) -> Network:
+    """Return a network in float64 in which nothing is 0 or 1 by default: running statistics and scales vary too."""
+    network = Network.init(graph, seed=1, dtype=torch.float64)
+    draw = torch.Generator().manual_seed(2)
+    weights = {
+        key: torch.rand(value.shape, generator=draw, dtype=value.dtype) + 0.5 if value.is_floating_point() else value
+        for key, value in network.weights.items()
+    }
+    return Network(graph, weights)
+
+
+def _batches(shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+    draw = torch.Generator().manual_seed(3)
+    return tuple(torch.randn(BATCH, *shape.dims, generator=draw, dtype=torch.float64) for shape in shapes)
+
+
+@torch.no_grad()
+def _run(network: Network, inputs: tuple[Tensor, ...], *, train: bool = False) -> Tensor:
+    with torch.random.fork_rng(devices=[]):
+        result = network.to_torch().train(train)(*inputs)
+    assert isinstance(result, Tensor)
+    return result
+
+
+def _check_value(op: Op) -> None:
+    kind = type(op)
+    _expect(OPS.get(kind.__name__) is kind, op, "registered under its class name", said=kind, found="another class")
+    _expect(hash(op) == hash(op._with()), op, "equal ops have equal hashes", said=hash(op), found=hash(op._with()))
+    own = inspect.getdoc(kind) or ""
+    documented = bool(own) and not own.startswith(f"{kind.__name__}(")
+    _expect(documented, op, "has a docstring", said=own, found="what dataclass makes by itself")
+
+
+def _check_text(op: Op, graph: Graph) -> None:
+    read = Graph.parse(str(graph))
+    _expect(read == graph and read.op("op") == op, op, "its text parses back", said=op, found=read.op("op"))
+
+
+def _check_tensors(op: Op, shapes: tuple[Shape, ...]) -> None:
+    module = op.module(*shapes)
+    specs = dict(op.tensors(*shapes))
+    said = {key: spec.shape for key, spec in specs.items()}
+    found = {key: tuple(value.shape) for key, value in module.state_dict().items()} if module is not None else {}
+    _expect(list(said.items()) == list(found.items()), op, "tensors, in torch's order", said=said, found=found)
+    trainable = {key for key, spec in specs.items() if spec.trainable}
+    parameters = dict(module.named_parameters()) if isinstance(module, nn.Module) else {}
+    _expect(trainable == set(parameters), op, "trainable tensors", said=trainable, found=set(parameters))
+    count = sum(spec.size for spec in specs.values() if spec.trainable)
+    numbers = sum(parameter.numel() for parameter in parameters.values())
+    _expect(count == numbers, op, "number of parameters", said=count, found=numbers)
+    out = op.infer(*shapes).units
+    for key, spec in specs.items():
+        for size, role in zip(spec.shape, spec.axes, strict=True):
+            wanted = {"out": out, "in": shapes[0].units if shapes else 0, None: size}[role]
+            _expect(size == wanted, op, f"an axis of {key!r} runs along {role}", said=wanted, found=size)
+
+
+def _check_output(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
+    result = _run(network, inputs)
+    said = (BATCH, *network.graph.shape("op").dims)
+    _expect(tuple(result.shape) == said, op, "output shape", said=said, found=tuple(result.shape))
+    trained = tuple(_run(network, inputs, train=True).shape)
+    _expect(trained == said, op, "output shape in train mode", said=said, found=trained)
+    again = _run(network, inputs)
+    _expect(torch.equal(result, again), op, "the same result twice in eval mode", said="equal", found="different")
+
+
+def _check_macs(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
+    module = network.to_torch().eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*inputs)
+    found = counter.get_total_flops() / 2 / BATCH
+    said = op.macs(*network.graph.input_shapes("op"))
+    _expect(said == found, op, "MACs on one sample", said=said, found=found)
+
+
+def _check_rule(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
+    """Disturb one input unit at a time: which output units move?"""
+    shapes, out = network.graph.input_shapes("op"), network.graph.shape("op")
+    rule = op.rule(*shapes)
+    if isinstance(rule, Absorb):
+        _expect(len(shapes) == 1, op, "an op with units of its own has one input", said=len(shapes), found=1)
+    if not isinstance(rule, Invariant | Stack):
+        return
+    before = _run(network, inputs)
+    for place, shape in enumerate(shapes):
+        for unit in range(shape.units):
+            if isinstance(rule, Invariant):
+                allowed = {unit}
+            else:
+                start = sum(other.units for other in shapes[:place]) * rule.repeat * rule.tile + unit * rule.repeat
+                turns = range(start, start + shape.units * rule.repeat * rule.tile, shape.units * rule.repeat)
+                allowed = {turn + entry for turn in list(turns)[: rule.tile] for entry in range(rule.repeat)}
+            disturbed = [batch.clone() for batch in inputs]
+            disturbed[place].select(shape.unit_axis + 1, unit).mul_(-2.0).add_(3.0)
+            after = _run(network, tuple(disturbed))
+            others = [axis for axis in range(after.ndim) if axis != out.unit_axis + 1]
+            moved = set(((after - before) != 0).sum(dim=others).nonzero().flatten().tolist())
+            _expect(moved <= allowed, op, f"output units that unit {unit} reaches", said=allowed, found=moved)
+            _expect(bool(moved), op, f"unit {unit} of input {place} reaches the output", said=allowed, found=moved)
+
+
+def _check_resizing(op: Op, shapes: tuple[Shape, ...]) -> None:
+    """Duplicate units in a small network around the op: the new tensors fit, and the function stays."""
+    build = GraphBuilder()
+    makers: list[str] = []
+    for place, shape in enumerate(shapes):
+        maker = _maker(shape)
+        if maker is None:
+            return  # no op makes units of this layout
+        source = build(Input(*_source(shape)), name=f"in{place}")
+        makers.append(build(maker, source, name=f"maker{place}"))
+    build(op, *makers, name="op")
+    graph = build.graph(build(Linear(2), build(Flatten(), "op"), name="reader"))
+    rule = op.rule(*shapes)
+    for name in dict.fromkeys((*makers, *(("op",) if isinstance(rule, Absorb | Fixed) else ()))):
+        try:
+            edit = resize(graph, name, {graph.shape(name).units - 1: (0.25, 0.75), 0: (0.5, 0.3, 0.2)})
+        except MoveRefused as error:
+            reason = rule.reason if isinstance(rule, Fixed) else None
+            _expect(reason is not None and reason in str(error), op, "may be resized", said=reason, found=error)
+            continue
+        _expect(not isinstance(rule, Fixed), op, "its units are fixed", said=rule, found=f"{name} was resized")
+        network = _drawn(graph)
+        new = network.after(edit)  # checks the shapes of all tensors
+        _check_tensors(edit.after.op("op"), edit.after.input_shapes("op"))
+        inputs = _batches(tuple(graph.shape(source) for source in graph.inputs))
+        for train in (False, True):
+            if train and not _repeats(network, inputs):
+                continue
+            before, after = (_run(one, inputs, train=train) for one in (network, new))
+            change = float((after - before).abs().max() / before.abs().max())
+            _expect(change < EXACT, op, f"relative change when {name} is resized", said=0.0, found=change)
+
+
+def _repeats(network: Network, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether the network is free of random numbers in train mode."""
+    module = network.to_torch()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        return torch.equal(module(*inputs), module(*inputs))
+
+
+def _maker(shape: Shape) -> Op | None:
+    if shape.unit_axis == len(shape.dims) - 1:
+        return Linear(shape.units)
+    return Conv2d(shape.units, kernel_size=1) if len(shape.dims) == 3 and shape.unit_axis == 0 else None
+
+
+def _source(shape: Shape) -> tuple[tuple[int, ...], int]:
+    return shape.resized(shape.units + 1).dims, shape.unit_axis

@@ -1,0 +1,199 @@
+"""What drivers that grow a trained network share: train, score, choose, rewrite, check, repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archgraph import rng
+from archgraph.errors import SettingError
+from archgraph.evaluation import Measure, Origin, Recipe, Report, Score, SiteScore, Train
+from archgraph.graph import Graph, label
+from archgraph.moves import Split
+from archgraph.net import Network, State, inherit_state
+from archgraph.search import Driver, Setting, Steps
+
+HALVINGS = 4
+"""How often the step is halved before a growth that does not help is rejected."""
+
+ROW_FLOOR = 1e-6
+"""Rows shorter than this are moved as if they were this long, in units of the weight."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One unit that may be split.
+
+    Args:
+        node: its node.
+        unit: its number.
+        index: the value of the criterion for one unit of squared displacement; negative promises a lower loss.
+        direction: ``[D]`` where to, of length one.
+        row: length of its weight row.
+    """
+
+    node: str
+    unit: int
+    index: float
+    direction: Tensor
+    row: float
+
+    @property
+    def rank(self) -> float:
+        """Index for a displacement as long as the row, which does not depend on the row's scale under batch norm."""
+        return self.index * max(self.row, ROW_FLOOR) ** 2
+
+    def predicted(self, step: float) -> float:
+        """Return the predicted change of the loss for a displacement of ``step`` times the row's length."""
+        return 0.5 * step**2 * self.rank
+
+
+@dataclass(frozen=True)
+class Growth(Driver):
+    """Base of the drivers that split the units of a trained network, stage after stage.
+
+    Args:
+        graph: where to start: a graph, or a network that is trained on.
+        growth: units split in a stage, as a fraction of all that can be scored.
+        step: displacement of the copies, as a fraction of the length of the unit's weight row.
+        stages: stages at most; None for as many as help and the budget allows.
+        tune: recipe of the trainings after the first; the search's own by default.
+        samples: training samples used for scores; None for all.
+        include_bias: whether the bias moves with the row.
+        state: ``"carry"`` keeps the optimizer's moments through a split, ``"fresh"`` starts them anew.
+
+    Raises:
+        SettingError: when a value cannot be used.
+    """
+
+    graph: Graph | Network
+    growth: float = 0.35
+    step: float = 0.05
+    stages: int | None = None
+    tune: Recipe | None = None
+    samples: int | None = None
+    include_bias: bool = False
+    state: str = "carry"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.growth <= 1.0:
+            raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=self.growth)
+        if not self.step > 0.0:
+            raise SettingError("step must be positive", got=self.step)
+        if self.state not in ("carry", "fresh"):
+            raise SettingError("state is 'carry' or 'fresh'", got=self.state)
+
+    # ------------------------------------------------------------------ what a method decides
+    def sites(self, scores: dict[str, SiteScore], network: Network, seed: int) -> Iterator[Site]:
+        """Yield the units that the method would split, in any order."""
+        raise NotImplementedError
+
+    rejects: bool = True
+    """Whether a growth that does not lower the training loss at once is rejected."""
+
+    # ------------------------------------------------------------------ the loop
+    def steps(self, setting: Setting) -> Steps:
+        seed = rng.derive(setting.seed, "growth")
+        report = yield Train(self.graph, setting.recipe, seed=rng.derive(seed, "train", 0))
+        stage = 0
+        while self.stages is None or stage < self.stages:
+            if not report.ok or report.network is None:
+                return f"stage {stage} could not be evaluated: {report.failure}"
+            parent, stage = report.network, stage + 1
+            options = {"include_bias": self.include_bias, "keep_matrices": True}
+            scored = yield Score(parent, "splitting", samples=self.samples, seed=seed, options=options)
+            if not scored.ok:
+                return f"stage {stage} could not be scored: {scored.failure}"
+            chosen = choose(self, parent, scored, rng.derive(seed, "sites", stage))
+            if not chosen:
+                return f"no unit is left to split: {_why(scored)}"
+            before = yield Measure(parent.to(torch.float64), "train")
+            step, grown = self.step, None
+            for _ in range(HALVINGS + 1):
+                moves = splits(chosen, step, self.include_bias)
+                candidate, state = apply(moves, parent, report.state if self.state == "carry" else None)
+                after = yield Measure(apply(moves, parent.to(torch.float64), None)[0], "train")
+                measured = after.metrics["train.loss"] - before.metrics["train.loss"]
+                if measured < 0.0 or not self.rejects:
+                    grown = candidate
+                    break
+                step /= 2
+            if grown is None:
+                return f"stage {stage} was rejected: no step from {self.step:g} down to {step * 2:g} lowers the loss"
+            origin = Origin(
+                parent.key,
+                tuple(map(repr, moves)),
+                stage,
+                predicted=sum(site.predicted(step) for site in chosen),
+                measured=measured,
+                note=f"step {step:g}",
+            )
+            recipe = self.tune or setting.recipe
+            report = yield Train(grown, recipe, rng.derive(seed, "train", stage), state, origin)
+        return f"all {stage} stages are done"
+
+
+def choose(driver: Growth, network: Network, scored: Report, seed: int) -> list[Site]:
+    """Return the units to split in a stage: the lowest ranks, one at most of any coupled set, equal ones by place."""
+    scores = dict(scored.scores)
+    total = sum(len(one.index) for one in scores.values())
+    wanted = max(1, round(driver.growth * total))
+    order = {name: position for position, name in enumerate(network.graph.nodes)}
+    labels = label(network.graph)
+    chosen: list[Site] = []
+    taken: set[int] = set()
+    for site in sorted(driver.sites(scores, network, seed), key=lambda one: (one.rank, order[one.node], one.unit)):
+        coupled = int(labels.of[site.node][site.unit])
+        if coupled not in taken:
+            taken.add(coupled)
+            chosen.append(site)
+        if len(chosen) == wanted:
+            break
+    return sorted(chosen, key=lambda one: (order[one.node], one.unit))
+
+
+def splits(sites: list[Site], step: float, include_bias: bool = False) -> list[Split]:
+    """Return the moves that split units, later nodes first.
+
+    In that order a direction is given in the coordinates of a row whose inputs are not split yet; when they are, later,
+    the copied columns take their share, and the displacement stays the same function of the input.
+    """
+    moves = []
+    for node in dict.fromkeys(site.node for site in reversed(sites)):
+        own = [site for site in sites if site.node == node]
+        moves.append(
+            Split.along(
+                node,
+                [site.unit for site in own],
+                torch.stack([site.direction for site in own]),
+                step=[step * max(site.row, ROW_FLOOR) for site in own],
+                bias=include_bias and own[0].direction.numel() > 1,
+            )
+        )
+    return moves
+
+
+def apply(moves: list[Split], network: Network, state: State | None) -> tuple[Network, State | None]:
+    """Apply moves in order to a network and the optimizer's state."""
+    for move in moves:
+        edit = move.plan(network.graph)
+        network = network.after(edit)
+        state = None if state is None else inherit_state(edit, state)
+    return network, state
+
+
+def rows(network: Network, node: str) -> Tensor:
+    """Return ``[U]`` the lengths of the weight rows of a node."""
+    return network.tensors(node)["weight"].double().flatten(1).norm(dim=1)
+
+
+def _why(scored: Report) -> str:
+    if not scored.scores:
+        return (
+            "; ".join(f"{name} {reason}" for name, reason in scored.refused.items())
+            or "the graph has no layer to split"
+        )
+    return "no splitting index is negative"

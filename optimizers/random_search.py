@@ -1,0 +1,53 @@
+"""Random search: the smallest driver, the one to read first.
+
+A driver is a value that says how to search; its :meth:`steps` yields requests and receives reports. It never trains:
+here it asks for the training of one sample of a space after the other, until the budget is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from archgraph import rng
+from archgraph.evaluation import Train
+from archgraph.graph import Graph
+from archgraph.search import Driver, Setting, Steps, read_settings
+from archgraph.spaces import Widths
+
+
+class Space(Protocol):
+    """Anything that makes a graph from a seed."""
+
+    def sample(self, seed: int) -> Graph:
+        """Return the graph that a seed stands for."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomSearch(Driver):
+    """Train independent samples of a space.
+
+    Args:
+        space: where graphs come from.
+        candidates: how many at most; None for as many as the budget allows.
+    """
+
+    space: Space
+    candidates: int | None = None
+
+    def steps(self, setting: Setting) -> Steps:
+        number = 0
+        while self.candidates is None or number < self.candidates:
+            graph = self.space.sample(rng.derive(setting.seed, "candidate", number))
+            yield Train(graph, setting.recipe, seed=rng.derive(setting.seed, "train", number))
+            number += 1
+        return f"all {number} candidates are trained"
+
+    @classmethod
+    def from_settings(cls, graph: Graph, settings: Mapping[str, str]) -> Self:
+        """Build the driver on the widths of a seed graph; ``low`` and ``high`` bound the width factors."""
+        own = {name: text for name, text in settings.items() if name not in ("low", "high")}
+        bounds = {name: text for name, text in settings.items() if name in ("low", "high")}
+        return cls(Widths(graph, **read_settings(Widths, bounds)), **read_settings(cls, own))

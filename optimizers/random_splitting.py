@@ -1,0 +1,57 @@
+"""The control of splitting descent: the same units, split along random directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from archgraph import rng
+from archgraph.criteria import rayleigh
+from archgraph.evaluation import SiteScore
+from archgraph.net import Network
+from optimizers.growth import Growth, Site, rows
+
+
+@dataclass(frozen=True)
+class RandomSplitting(Growth):
+    """Split the units that splitting descent would split, each along a random direction; nothing is rejected.
+
+    What it lacks beside :class:`optimizers.SplittingDescent` is what the directions are worth. Arguments are those of
+    :class:`optimizers.growth.Growth`.
+    """
+
+    rejects: bool = False
+
+    def sites(self, scores: dict[str, SiteScore], network: Network, seed: int) -> Iterator[Site]:
+        for node, found in scores.items():
+            assert found.matrices is not None
+            stream = torch.Generator().manual_seed(rng.derive(seed, node))
+            directions = torch.randn(found.directions.shape, generator=stream, dtype=torch.float64)
+            directions /= directions.norm(dim=1, keepdim=True)
+            expected = rayleigh(found.matrices.cpu().double(), directions)
+            lengths = rows(network, node)
+            for unit in range(len(directions)):
+                yield RandomSite(
+                    node,
+                    unit,
+                    float(expected[unit]),
+                    directions[unit],
+                    float(lengths[unit]),
+                    float(found.index[unit]),
+                )
+
+
+@dataclass(frozen=True)
+class RandomSite(Site):
+    """A unit with a random direction, ranked by the index that splitting descent would see."""
+
+    lowest: float = 0.0
+
+    @property
+    def rank(self) -> float:
+        return self.lowest * self.row**2
+
+    def predicted(self, step: float) -> float:
+        return 0.5 * step**2 * self.index * self.row**2
