@@ -35,8 +35,8 @@ _LATER = {
 
 if TYPE_CHECKING:
     from archgraph.evaluation import Measure, Recipe, Report, Score, Train, score
-    from archgraph.export import export
-    from archgraph.search import Budget, Driver, Study, load_study, search
+    from archgraph.export import export  # type: ignore[no-redef]  # a function and a folder: see _Facade
+    from archgraph.search import Budget, Driver, Study, load_study, search  # type: ignore[no-redef]
     from archgraph.tasks import Loss, Task
 
 

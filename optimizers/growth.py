@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from archgraph import rng
 from archgraph.errors import SettingError
 from archgraph.evaluation import Measure, Origin, Recipe, Report, Score, SiteScore, Train
 from archgraph.graph import Graph, label
+from archgraph.metrics import params
 from archgraph.moves import Split
 from archgraph.net import Network, State, inherit_state
 from archgraph.search import Driver, Setting, Steps
@@ -58,6 +60,7 @@ class Growth(Driver):
     Args:
         graph: where to start: a graph, or a network that is trained on.
         growth: units split in a stage, as a fraction of all that can be scored.
+        added_params: trainable numbers that a stage may add at most, counted on the rewritten graph; None for no limit.
         step: displacement of the copies, as a fraction of the length of the unit's weight row.
         stages: stages at most; None for as many as help and the budget allows.
         tune: recipe of the trainings after the first; the search's own by default.
@@ -77,12 +80,15 @@ class Growth(Driver):
     samples: int | None = None
     include_bias: bool = False
     state: str = "carry"
+    added_params: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.growth <= 1.0:
             raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=self.growth)
         if not self.step > 0.0:
             raise SettingError("step must be positive", got=self.step)
+        if self.added_params is not None and self.added_params < 1:
+            raise SettingError("added_params must be positive", got=self.added_params)
         if self.state not in ("carry", "fresh"):
             raise SettingError("state is 'carry' or 'fresh'", got=self.state)
 
@@ -91,8 +97,11 @@ class Growth(Driver):
         """Yield the units that the method would split, in any order."""
         raise NotImplementedError
 
-    rejects: bool = True
+    rejects: ClassVar[bool] = True
     """Whether a growth that does not lower the training loss at once is rejected."""
+
+    wants_matrices: ClassVar[bool] = False
+    """Whether :meth:`sites` needs the splitting matrices themselves."""
 
     # ------------------------------------------------------------------ the loop
     def steps(self, setting: Setting) -> Steps:
@@ -103,13 +112,13 @@ class Growth(Driver):
             if not report.ok or report.network is None:
                 return f"stage {stage} could not be evaluated: {report.failure}"
             parent, stage = report.network, stage + 1
-            options = {"include_bias": self.include_bias, "keep_matrices": True}
+            options = {"include_bias": self.include_bias, "keep_matrices": self.wants_matrices}
             scored = yield Score(parent, "splitting", samples=self.samples, seed=seed, options=options)
             if not scored.ok:
                 return f"stage {stage} could not be scored: {scored.failure}"
             chosen = choose(self, parent, scored, rng.derive(seed, "sites", stage))
             if not chosen:
-                return f"no unit is left to split: {_why(scored)}"
+                return f"no unit is left to split: {_why(self, scored)}"
             before = yield Measure(parent.to(torch.float64), "train")
             step, grown = self.step, None
             for _ in range(HALVINGS + 1):
@@ -137,7 +146,11 @@ class Growth(Driver):
 
 
 def choose(driver: Growth, network: Network, scored: Report, seed: int) -> list[Site]:
-    """Return the units to split in a stage: the lowest ranks, one at most of any coupled set, equal ones by place."""
+    """Return the units to split in a stage: the lowest ranks, one at most of any coupled set, equal ones by place.
+
+    With a limit on added parameters a unit that would exceed it is passed over for the next that does not; the count is
+    that of the rewritten graph, so layers that grow together are counted right.
+    """
     scores = dict(scored.scores)
     total = sum(len(one.index) for one in scores.values())
     wanted = max(1, round(driver.growth * total))
@@ -147,12 +160,23 @@ def choose(driver: Growth, network: Network, scored: Report, seed: int) -> list[
     taken: set[int] = set()
     for site in sorted(driver.sites(scores, network, seed), key=lambda one: (one.rank, order[one.node], one.unit)):
         coupled = int(labels.of[site.node][site.unit])
-        if coupled not in taken:
-            taken.add(coupled)
-            chosen.append(site)
+        tentative = sorted([*chosen, site], key=lambda one: (order[one.node], one.unit))
+        if coupled in taken or not _affordable(driver, network.graph, tentative):
+            continue
+        taken.add(coupled)
+        chosen = tentative
         if len(chosen) == wanted:
             break
-    return sorted(chosen, key=lambda one: (order[one.node], one.unit))
+    return chosen
+
+
+def _affordable(driver: Growth, graph: Graph, sites: list[Site]) -> bool:
+    if driver.added_params is None:
+        return True
+    grown = graph
+    for move in splits(sites, 0.0):
+        grown = move.apply(grown)
+    return params(grown) - params(graph) <= driver.added_params
 
 
 def splits(sites: list[Site], step: float, include_bias: bool = False) -> list[Split]:
@@ -190,7 +214,9 @@ def rows(network: Network, node: str) -> Tensor:
     return network.tensors(node)["weight"].double().flatten(1).norm(dim=1)
 
 
-def _why(scored: Report) -> str:
+def _why(driver: Growth, scored: Report) -> str:
+    if scored.scores and any(bool((one.index < 0.0).any()) for one in scored.scores.values()):
+        return f"every unit would add more than {driver.added_params} parameters"
     if not scored.scores:
         return (
             "; ".join(f"{name} {reason}" for name, reason in scored.refused.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -22,7 +23,8 @@ class RandomSplitting(Growth):
     :class:`optimizers.growth.Growth`.
     """
 
-    rejects: bool = False
+    rejects: ClassVar[bool] = False
+    wants_matrices: ClassVar[bool] = True
 
     def sites(self, scores: dict[str, SiteScore], network: Network, seed: int) -> Iterator[Site]:
         for node, found in scores.items():
