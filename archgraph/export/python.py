@@ -24,8 +24,12 @@ MODEL_FILE = "model.py"
 WEIGHTS_FILE = "weights.pt"
 WIDTH = 110
 
-_ROOMS = (("F", functional), ("torch", torch)) + tuple(
-    (f"torch.{name}", getattr(torch, name)) for name in ("special", "linalg", "fft")
+_ROOMS = (
+    ("F", functional),
+    ("torch", torch),
+    ("torch.special", torch.special),
+    ("torch.linalg", torch.linalg),
+    ("torch.fft", torch.fft),
 )
 _INFIX: dict[Any, type[ast.operator]] = {
     operator.add: ast.Add,
@@ -194,7 +198,9 @@ def _steps(graph: Graph, node: Node, names: Mapping[str, str]) -> list[str]:
         return []
     if node.owner in _owners(graph, node):
         sources: list[ast.expr] = [ast.Name(names[name]) for name in node.inputs]
-        values = {names[node.name]: ast.Call(ast.Attribute(ast.Name("self"), names[node.owner]), sources, [])}
+        values: dict[str, ast.expr] = {
+            names[node.name]: ast.Call(ast.Attribute(ast.Name("self"), names[node.owner]), sources, [])
+        }
     else:
         values = _traced(graph, node, names)
     lines = [line for name, value in values.items() for line in _assignment(name, ast.unparse(value))]
@@ -238,13 +244,13 @@ def _reads(step: fx.Node) -> list[fx.Node]:
     """Return the readers of a traced value, each as often as it reads it."""
     found: list[fx.Node] = []
     for user in step.users:
-        fx.node.map_arg((user.args, user.kwargs), lambda one, user=user: found.append(user) if one is step else None)
+        read: list[fx.Node] = []
+        fx.node.map_arg((user.args, user.kwargs), read.append)
+        found += [user] * read.count(step)
     return found
 
 
 def _assignment(name: str, value: str) -> list[str]:
-    if name == value:  # the op hands its input through
-        return []
     flat = f"{name} = {value}"
     return _wrap(flat, f"{name} = (\n    {value}\n)", WIDTH - 8)
 
@@ -263,7 +269,8 @@ def _wrap(flat: str, open_form: str, width: int = WIDTH) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [head, *lines, tail]
+    wrapped = [head, *lines, tail]
+    return [flat] if "'" in inner else wrapped  # a space inside a string is no place to break
 
 
 # ---------------------------------------------------------------------- expressions

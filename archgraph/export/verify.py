@@ -53,8 +53,9 @@ torch.save(outputs if isinstance(outputs, tuple) else (outputs,), answer)
 def verify(network: Network, folder: str | Path, example: Example = None) -> str:
     """Load ``model.py`` of a folder in a fresh process and compare its outputs with the network's, bit for bit.
 
-    In that process neither archgraph nor its optimizers can be imported, and nothing of this process's settings is
-    known. Both sides run in eval mode, on one thread of the CPU, in the network's floating-point type.
+    The weights are compared too, as a few samples may not show every bit of them. In that process neither archgraph nor
+    its optimizers can be imported, and nothing of this process's settings is known. Both sides run in eval mode, on one
+    thread of the CPU, in the network's floating-point type.
 
     Args:
         network: what was exported.
@@ -65,7 +66,7 @@ def verify(network: Network, folder: str | Path, example: Example = None) -> str
         What was found to be right, in a sentence.
 
     Raises:
-        ExportError: when the file does not run, or an output differs in any bit.
+        ExportError: when the file does not run, or an output or a weight differs in any bit.
         DataError: when ``example`` does not fit the network.
     """
     inputs = _inputs(network, example)
@@ -83,9 +84,10 @@ def verify(network: Network, folder: str | Path, example: Example = None) -> str
                 got=_difference(ours, theirs),
                 hint="export again; if it stays so, this is a bug",
             )
+    weights = verify_state(network, folder)
     return (
         f"{MODEL_FILE}: outputs of {len(inputs[0])} samples equal bit for bit in a fresh process without archgraph "
-        f"({str(network.dtype).removeprefix('torch.')})"
+        f"({str(network.dtype).removeprefix('torch.')}); {weights}"
     )
 
 
@@ -126,7 +128,9 @@ def _inputs(network: Network, example: Example) -> tuple[Tensor, ...]:
     if [tuple(tensor.shape[1:]) for tensor in given] != sizes or len({tensor.shape[:1] for tensor in given}) != 1:
         raise DataError(
             "the example does not fit the network",
-            expected=", ".join(f"{name} [N, {', '.join(map(str, dims))}]" for name, dims in zip(graph.inputs, sizes)),  # noqa: B905
+            expected=", ".join(
+                f"{name} [N, {', '.join(map(str, dims))}]" for name, dims in zip(graph.inputs, sizes, strict=True)
+            ),
             got=", ".join(str(tuple(tensor.shape)) for tensor in given),
         )
     return tuple(tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype) for tensor in given)
@@ -157,7 +161,7 @@ def _answer(model: Path, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     with tempfile.TemporaryDirectory(prefix="archgraph-export-") as desk:
         question, answer = Path(desk, "inputs.pt"), Path(desk, "outputs.pt")
         torch.save(inputs, question)
-        # -I: no folder of this process on the path, no variables of its environment; -B: no __pycache__ beside the model
+        # -I: nothing of this process's path and environment; -B: no __pycache__ beside the model
         command = [sys.executable, "-I", "-B", "-c", FRESH_PROCESS, *map(str, (model, question, answer))]
         try:
             done = subprocess.run(command, cwd=desk, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -1,0 +1,204 @@
+"""Export end to end: files are verified in a fresh process, bit for bit, and a failure leaves nothing half done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import archgraph as ag
+from archgraph.errors import DataError, ExportError, SettingError, StorageError, UnknownName
+from archgraph.export import export, same_bits, verify
+from archgraph.graph import Graph
+from archgraph.net import Network
+
+EVERY_OP = """
+image = Input((2, 9, 7))
+vector = Input((6,))
+input = Conv2d(4, kernel_size=3, padding='same')(image)
+training = BatchNorm()(input)
+relu = ReLU()(training)
+gelu = GELU(approximate='tanh')(relu)
+softplus = Softplus(beta=2.0)(relu)
+depthwise = Conv2d(8, kernel_size=(3, 1), padding=(1, 0), groups=4)(softplus)
+pointwise = Conv2d(4, kernel_size=1, bias=False)(depthwise)
+sum = Add()(gelu, pointwise, relu)
+product = Multiply()(sum, gelu, sum)
+bump = Gaussian()(product)
+both = Concat()(bump, sum)
+largest = MaxPool2d(2)(both)
+average = AvgPool2d((3, 2), stride=1, padding=(1, 0))(largest)
+same = Identity()(average)
+drop = Dropout(0.3)(same)
+peak = GlobalMaxPool()(drop)
+mean = GlobalAvgPool()(drop)
+leaky = LeakyReLU(negative_slope=0.2)(mean)
+silu = SiLU()(peak)
+flat = Flatten()(drop)
+norm = LayerNorm()(flat)
+wide = Linear(6)(norm)
+self = Tanh()(wide)
+mixed = Add()(self, vector)
+once = Linear(6)(mixed)
+lambda_ = Sigmoid()(once)
+twice = Linear(6)(lambda_) @ once
+scale = BatchNorm(affine=False)(twice)
+forward = Concat()(scale, leaky, silu)
+return forward, wide, vector
+"""
+TOKENS = """
+tokens = Input((5, 3), unit_axis=-1)
+norm = LayerNorm(eps=0.001)(tokens)
+wide = Linear(7)(norm)
+gelu = GELU()(wide)
+flat = Flatten()(gelu)
+return flat
+"""
+
+
+def network(text: str, dtype: torch.dtype = torch.float32) -> Network:
+    """Return a network whose running statistics are not those of the start."""
+    of = Network.init(Graph.parse(text), seed=5, dtype=dtype)
+    module = of.to_torch()
+    generator = torch.Generator().manual_seed(1)
+    module(*(torch.randn(11, *of.graph.shape(name).dims, generator=generator, dtype=dtype) for name in of.graph.inputs))
+    return of.with_weights_of(module)
+
+
+def small() -> Network:
+    return network("x = Input((3,))\na = Linear(5)(x)\nb = Tanh()(a)\nreturn b\n")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("text", [EVERY_OP, TOKENS], ids=["every op", "tokens"])
+def test_the_export_computes_the_same_bits(text: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    of = network(text, dtype)
+    done = ag.export(of, tmp_path / "deep" / "best")
+    assert done.files == (tmp_path / "deep/best/weights.pt", tmp_path / "deep/best/model.py")
+    assert sorted(path.name for path in done.folder.iterdir()) == ["model.py", "weights.pt"]  # no trace of the trial
+    assert len(done.checks) == 1 and "bit for bit" in done.checks[0] and str(dtype)[6:] in done.checks[0]
+
+
+def test_every_op_there_is_is_in_the_test() -> None:
+    used = {type(node.op).__name__ for text in (EVERY_OP, TOKENS) for node in Graph.parse(text)}
+    assert used == set(ag.ops.__all__) - {"Op", "Activation"}
+
+
+def test_the_file_is_a_program_that_needs_no_archgraph(tmp_path: Path) -> None:
+    of = small()
+    export(of, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "import archgraph"], capture_output=True, text=True, check=False
+    )
+    assert "No module named 'archgraph'" in done.stderr  # without site-packages
+    shown = subprocess.run(
+        [sys.executable, "-I", "-B", str(tmp_path / "model.py")], capture_output=True, text=True, check=True, cwd="/"
+    ).stdout
+    assert "Linear(in_features=3, out_features=5" in shown and shown.endswith("20 parameters\n")
+
+
+def test_a_model_that_imports_archgraph_fails_the_check(tmp_path: Path) -> None:
+    of = small()
+    export(of, tmp_path)
+    model = tmp_path / "model.py"
+    text = model.read_text()
+    for package in ("archgraph", "optimizers"):
+        model.write_text(f"import {package}\n{text}")
+        with pytest.raises(ExportError, match=f"No module named '{package}'"):
+            verify(of, tmp_path)
+
+
+def test_a_changed_bit_of_the_weights_fails_the_check(tmp_path: Path) -> None:
+    of = small()
+    export(of, tmp_path)
+    assert "bit for bit" in verify(of, tmp_path)
+    state = torch.load(tmp_path / "weights.pt", weights_only=True)
+    bias = state["a.bias"].clone()
+    for changed, what in ((torch.nextafter(bias, torch.tensor(9.0)), "differs"), (bias + 0.1, "output 'b' differs")):
+        torch.save(state | {"a.bias": changed}, tmp_path / "weights.pt")
+        with pytest.raises(ExportError, match=what):
+            verify(of, tmp_path)
+    torch.save({"a.bias": bias}, tmp_path / "weights.pt")
+    with pytest.raises(ExportError, match=r"does not run(.|\n)*a.weight"):
+        verify(of, tmp_path)
+    (tmp_path / "weights.pt").write_bytes(b"cut short")
+    with pytest.raises(ExportError, match="does not run"):
+        verify(of, tmp_path)
+
+
+def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(small(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other = network("x = Input((3,))\na = Linear(7)(x)\nreturn a\n")
+    monkeypatch.setattr(sys.modules[verify.__module__], "same_bits", lambda *tensors: False)
+    with pytest.raises(ExportError):
+        export(other, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_given_examples_are_used(tmp_path: Path) -> None:
+    of = network("x = Input((3,))\ny = Input((2,))\na = Concat()(x, y)\nreturn a\n", torch.float64)
+    done = export(of, tmp_path, example=(torch.randn(4, 3), torch.randn(4, 2)))
+    assert "4 samples" in done.checks[0]
+    for wrong in (torch.randn(4, 3), (torch.randn(4, 3), torch.randn(4, 3)), (torch.randn(4, 3), torch.randn(5, 2))):
+        with pytest.raises(DataError, match=r"does not fit the network\n  expected: x \[N, 3\], y \[N, 2\]"):
+            export(of, tmp_path, example=wrong)
+
+
+def test_state_dict_alone(tmp_path: Path) -> None:
+    of = small()
+    done = export(of, tmp_path, "state-dict")
+    assert [path.name for path in done.files] == ["weights.pt"]
+    state = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert torch.equal(state["a.weight"], of.weights["a.weight"])
+    both = export(of, tmp_path, ("python", "state-dict", "python"))
+    assert [path.name for path in both.files] == ["weights.pt", "model.py"] and len(both.checks) == 2
+    assert str(both).endswith("weights.pt: 2 tensors equal bit for bit")
+
+
+def test_unknown_formats_are_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"unknown export format 'pyton'\n.*python, state-dict\n.*'python'"):
+        export(small(), tmp_path, ("pyton",))
+    with pytest.raises(SettingError, match="no format"):
+        export(small(), tmp_path, ())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StorageError, match="cannot write the export to"):
+            export(small(), folder)
+    (tmp_path / "taken" / "model.py").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot write the export to"):
+        export(small(), tmp_path / "taken")
+    assert not list((tmp_path / "taken").glob(".export-*"))
+
+
+BITS: list[tuple[str, Tensor, Tensor, bool]] = [
+    ("nan", torch.tensor([float("nan"), 1.0]), torch.tensor([float("nan"), 1.0]), True),
+    ("signed zero", torch.tensor(0.0), torch.tensor(-0.0), False),
+    ("type", torch.ones(3), torch.ones(3, dtype=torch.float64), False),
+    ("shape", torch.ones(2, 3), torch.ones(3, 2), False),
+    ("strides", torch.arange(6.0).reshape(2, 3).T, torch.tensor([[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]), True),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "same"), [pytest.param(*case, id=name) for name, *case in BITS])
+def test_same_bits(first: Tensor, second: Tensor, same: bool) -> None:
+    assert same_bits(first, second) is same
+
+
+def test_settings_of_this_process_do_not_matter_and_stay(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    state = torch.random.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        export(small(), tmp_path)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.get_num_threads() == threads and torch.equal(torch.random.get_rng_state(), state)
