@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archgraph.graph import Absorb, Graph, rule_of
+from collections.abc import Iterator
+
+from archgraph.graph import Graph, Invariant, Stack, rule_of
 
 
 def params(graph: Graph) -> int:
@@ -21,23 +23,29 @@ def macs(graph: Graph) -> int:
 
 
 def depth(graph: Graph) -> int:
-    """Return the greatest number of mixing layers (linear, convolution) on a path from an input to an output."""
+    """Return the greatest number of linear layers and convolutions on a path from an input to an output."""
     reached: dict[str, int] = {}
     for node in graph:
         below = max((reached[source] for source in node.inputs), default=0)
-        reached[node.name] = below + isinstance(rule_of(graph, node.name), Absorb)
+        reached[node.name] = below + (node.op.macs(*graph.input_shapes(node.name)) > 0)
     return max(reached[name] for name in graph.outputs)
 
 
 def units(graph: Graph) -> int:
-    """Return the number of hidden units: output units of mixing layers that are not outputs of the network."""
-    total = 0
-    for node in graph:
-        if isinstance(rule_of(graph, node.name), Absorb) and node.name not in graph.outputs:
-            total += graph.shape(node.name).units
-    return total
+    """Return the number of hidden units: those of layers as in :func:`widths` that are not outputs of the network."""
+    return sum(graph.shape(name).units for name in _makers(graph) if name not in graph.outputs)
 
 
 def widths(graph: Graph) -> tuple[int, ...]:
-    """Return the output units of every mixing layer, in topological order."""
-    return tuple(graph.shape(node.name).units for node in graph if isinstance(rule_of(graph, node.name), Absorb))
+    """Return the output units of every layer that makes units of its own, in topological order.
+
+    Those are linear layers and convolutions; a depthwise convolution hands on the units of its input.
+    """
+    return tuple(graph.shape(name).units for name in _makers(graph))
+
+
+def _makers(graph: Graph) -> Iterator[str]:
+    for node in graph:
+        own = not isinstance(rule_of(graph, node.name), Invariant | Stack)
+        if own and node.op.macs(*graph.input_shapes(node.name)) > 0:
+            yield node.name

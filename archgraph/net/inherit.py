@@ -47,16 +47,18 @@ def inherit(
     Returns:
         ``"node.tensor"`` to tensor for every tensor of the new graph.
     """
+    owned: dict[str, list[str]] = {}
+    for label in weights:
+        owned.setdefault(label.partition(".")[0], []).append(label)
     result: dict[str, Tensor] = {}
     for node in edit.after:
         if node.tie is not None:
             continue
         name = node.name
-        specs = edit.after.tensors(name) if edit.touches(name) else None
-        if specs is None:
-            for key in edit.before.tensors(name):
-                result[f"{name}.{key}"] = weights[f"{name}.{key}"]
+        if not edit.touches(name):
+            result.update((label, weights[label]) for label in owned.get(name, ()))
             continue
+        specs = edit.after.tensors(name)
         origin = {key: _origin(edit, name, key, spec) for key, spec in specs.items()}
         start = fresh(name) if None in origin.values() or _has_fresh(edit, name) else {}
         for key, spec in specs.items():
@@ -88,7 +90,7 @@ def _weight(edit: Edit, name: str, label: str, spec: TensorSpec, old: Tensor, st
 
 def _origin(edit: Edit, name: str, key: str, spec: TensorSpec) -> str | None:
     """Return the label of the tensor that a tensor continues; None when it is new or of another layout."""
-    if edit.is_new(name):
+    if edit.is_new(name) or type(edit.before.op(name)) is not type(edit.after.op(name)):
         return None
     old = edit.before.tensors(name).get(key)
     if old is None or old.axes != spec.axes:

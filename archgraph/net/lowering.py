@@ -84,7 +84,8 @@ def _build(graph: Graph, name: str, weights: Mapping[str, Tensor]) -> nn.Module 
 
 @cache
 def _reserved() -> frozenset[str]:
-    return frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph()))) | frozenset(dir(nn.ModuleDict()))
+    attributes = (*dir(fx.GraphModule(nn.Module(), fx.Graph())), *dir(nn.ModuleDict()))
+    return frozenset((*attributes, "self"))  # `self` would hide the module when the code is traced again
 
 
 def _clashes(name: str) -> bool:

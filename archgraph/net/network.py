@@ -47,15 +47,10 @@ class Network:
                 expected=f"also {', '.join(sorted(missing)[:5])}" if missing else "no others",
                 got=f"also {', '.join(sorted(extra)[:5])}" if extra else "none of these",
             )
-        for key, spec in wanted.items():
-            if tuple(weights[key].shape) != spec.shape:
-                raise ShapeError(
-                    f"tensor {key!r} does not fit the graph", expected=spec.shape, got=tuple(weights[key].shape)
-                )
-            if spec.trainable and not weights[key].is_floating_point():
-                raise DataError(f"tensor {key!r} cannot be trained", expected="floating point", got=weights[key].dtype)
+        _check(wanted, weights)
         self._graph = graph
-        self._weights = {key: weights[key].detach() for key in wanted}
+        found = ((key, weights[key]) for key in wanted)
+        self._weights = {key: value.detach() if value.requires_grad else value for key, value in found}
 
     @classmethod
     def init(cls, graph: Graph, seed: int = 0, *, dtype: torch.dtype = torch.float32) -> Network:
@@ -113,11 +108,18 @@ class Network:
 
         Raises:
             GraphError: when the edit starts from another graph.
+            ShapeError: when the edit's unit maps do not lead to the tensors that its new graph needs.
         """
         if edit.before != self._graph:
             raise GraphError("the edit starts from another graph than this network's")
-        fresh = inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), self.dtype)
-        return Network(edit.after, fresh)
+        new = object.__new__(Network)  # only what the edit touches is checked, the rest was
+        new._graph = edit.after
+        new._weights = inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), self.dtype)
+        touched = [node.name for node in edit.after if node.tie is None and edit.touches(node.name)]
+        _check(
+            {f"{name}.{key}": spec for name in touched for key, spec in edit.after.tensors(name).items()}, new._weights
+        )
+        return new
 
     def with_weights_of(self, module: nn.Module) -> Network:
         """Return the network with the tensors of a module that :meth:`to_torch` made, as they are now (copied).
@@ -215,6 +217,16 @@ class Network:
 def tensor_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a graph, by ``"node.tensor"``."""
     return {key: spec.shape for key, spec in _specs(graph).items()}
+
+
+def _check(wanted: Mapping[str, TensorSpec], weights: Mapping[str, Tensor]) -> None:
+    for key, spec in wanted.items():
+        if tuple(weights[key].shape) != spec.shape:
+            raise ShapeError(
+                f"tensor {key!r} does not fit the graph", expected=spec.shape, got=tuple(weights[key].shape)
+            )
+        if spec.trainable and not weights[key].is_floating_point():
+            raise DataError(f"tensor {key!r} cannot be trained", expected="floating point", got=weights[key].dtype)
 
 
 def _specs(graph: Graph) -> dict[str, TensorSpec]:

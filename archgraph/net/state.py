@@ -43,7 +43,7 @@ def load_state(module: nn.Module, optimizer: Optimizer, state: State) -> None:
     """Give an optimizer a state keyed by ``"node.tensor"`` (copied), and so continue where another one stopped.
 
     What the optimizer knew about the module's parameters is replaced; those that ``state`` does not name start anew.
-    Tensors go to the device and floating-point type of their parameter, as torch's ``load_state_dict`` does it;
+    Moments go to the device and floating-point type of their parameter, as torch's ``load_state_dict`` does it;
     learning rates and other options stay.
 
     Args:
@@ -76,6 +76,11 @@ def load_state(module: nn.Module, optimizer: Optimizer, state: State) -> None:
         elif label:
             whole["state"].pop(number, None)
     optimizer.load_state_dict(whole)
+    for parameter in flat:  # torch gives counters the parameter's type too; they keep their own, and all their digits
+        for entry, value in state.get(known.get(id(parameter), ""), {}).items():
+            if value.ndim == 0:
+                place = optimizer.state[parameter][entry].device
+                optimizer.state[parameter][entry] = value.detach().clone().to(place)
 
 
 def _parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
