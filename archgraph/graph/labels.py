@@ -55,6 +55,8 @@ def region(graph: Graph, name: str) -> tuple[str, ...]:
     proportion to what it finds.
     """
     found: set[str] = set()
+    makers: set[str] = set()  # owners of shared weights whose output units were followed
+    readers: set[str] = set()  # and whose input units were
     waiting = [name]
     while waiting:
         here = waiting.pop()
@@ -64,15 +66,16 @@ def region(graph: Graph, name: str) -> tuple[str, ...]:
         node = graph.node(here)
         if isinstance(graph.rule(here), Invariant | Stack):
             waiting += node.inputs
-        group = graph.tied(here)
-        if len(group) > 1:
-            waiting += group
+        if node.owner not in makers:
+            makers.add(node.owner)
+            waiting += graph.tied(here)
         for user in graph.users(here):
             rule = graph.rule(user)
             if isinstance(rule, Invariant | Stack):
                 waiting.append(user)
-            elif isinstance(rule, Absorb) and len(group := graph.tied(user)) > 1:
-                waiting += [graph.node(other).inputs[0] for other in group]
+            elif isinstance(rule, Absorb) and (owner := graph.node(user).owner) not in readers:
+                readers.add(owner)
+                waiting += [graph.node(other).inputs[0] for other in graph.tied(user)]
     return _ordered(graph, found)
 
 

@@ -34,8 +34,8 @@ def resize(graph: Graph, name: str, copies: Copies) -> Edit:
 
     Raises:
         UnknownName: when there is no such node.
-        MoveRefused: when a unit does not exist, is pinned (with the node in the way and the reason), or would be the
-            last one to go.
+        MoveRefused: when a unit does not exist, is pinned (with the node in the way and the reason), would be the last
+            one to go, or when a depthwise convolution would be left with a single channel.
     """
     units = graph.shape(name).units
     for unit in copies:
@@ -137,6 +137,7 @@ def _map(
 
 def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
     editor = graph.edit()
+    changed: list[str] = []
     for name, found in maps.items():
         shapes = [
             shape.resized(len(maps[source])) if source in maps else shape
@@ -145,7 +146,15 @@ def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
         op = graph.op(name)
         if (resized := op.resized(len(found), *shapes)) is not op:  # shapes reach the others by themselves
             editor.replace(name, resized)
+            changed.append(name)
     try:
-        return editor.finish()
+        after = editor.finish()
     except GraphError as error:
         raise MoveRefused(f"the resized graph would not be valid: {error.what}", place=error.place) from error
+    for name in changed:  # a depthwise convolution of one channel is a plain one: its tensors have other axes
+        if type(after.rule(name)) is not type(graph.rule(name)):
+            raise MoveRefused(
+                f"node {name!r} would hand its units on no longer, with {after.shape(name).units} of them left",
+                place=f"{graph.node(name)}\n{after.node(name)}",
+            )
+    return after

@@ -149,14 +149,15 @@ def _arrange(draft: Draft) -> None:
 
 
 def _placed(draft: Draft) -> dict[str, Node]:
-    """Put every added node right behind the last node it reads, and added inputs behind the last input."""
+    """Put every added node right behind the last node it needs, and added inputs behind the last input."""
     old = [name for name in draft.nodes if name not in draft.added]
     rank = {name: position for position, name in enumerate(old)}
     sources = max((rank[name] for name in old if draft.nodes[name].op.arity == (0, 0)), default=-1)
     behind: dict[int, list[str]] = {}
     for name in draft.added:
-        inputs = draft.nodes[name].inputs
-        rank[name] = max((rank.get(source, -1) for source in inputs), default=sources)
+        node = draft.nodes[name]
+        before = node.inputs if node.tie is None else (*node.inputs, node.tie)
+        rank[name] = max((rank.get(source, -1) for source in before), default=sources)
         behind.setdefault(rank[name], []).append(name)
     ordered = {name: draft.nodes[name] for name in behind.get(-1, ())}
     for position, name in enumerate(old):

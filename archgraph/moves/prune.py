@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from archgraph.errors import MoveRefused
-from archgraph.graph import Edit, Graph, resize
+from archgraph.graph import Edit, Graph, label, resize
 from archgraph.moves.move import Move, resizable, units_of
 
 
@@ -44,7 +46,13 @@ class Prune(Move):
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:
+        labels = label(graph)
+        close: set[int] = set()  # labels without which some axis has one unit left, or none
+        for owned in labels.of.values():
+            values, counts = np.unique(owned, return_counts=True)
+            close.update(values[len(owned) - counts <= 1].tolist())
         for name, units in resizable(graph):
-            if graph.shape(name).units > 1:
-                for unit in units:
-                    yield cls(name, (unit,))
+            for unit in units:
+                move = cls(name, (unit,))
+                if int(labels.of[name][unit]) not in close or move.refusal(graph) is None:
+                    yield move

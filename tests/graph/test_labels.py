@@ -1,0 +1,188 @@
+"""Unit labels, compared with a union-find over single units written out in the plainest way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archgraph import Graph
+from archgraph.graph import Absorb, Fixed, Invariant, Stack, label, region
+from tests import strategies as some
+
+Unit = tuple[str, int]
+
+
+def coupled_slowly(graph: Graph) -> dict[Unit, frozenset[Unit]]:
+    """For every unit the class it belongs to: union-find, one unit at a time."""
+    parent: dict[Unit, Unit] = {(n.name, u): (n.name, u) for n in graph for u in range(graph.shape(n.name).units)}
+
+    def find(unit: Unit) -> Unit:
+        while parent[unit] != unit:
+            unit = parent[unit]
+        return unit
+
+    def union(one: Unit, other: Unit) -> None:
+        parent[find(one)] = find(other)
+
+    for node in graph:
+        rule = node.op.rule(*graph.input_shapes(node.name))
+        if isinstance(rule, Invariant):
+            for source in node.inputs:
+                for unit in range(graph.shape(node.name).units):
+                    union((node.name, unit), (source, unit))
+        elif isinstance(rule, Stack):
+            entry = 0
+            for source in node.inputs:
+                for _ in range(rule.tile):
+                    for unit in range(graph.shape(source).units):
+                        for _ in range(rule.repeat):
+                            union((node.name, entry), (source, unit))
+                            entry += 1
+        if node.tie is not None:
+            for unit in range(graph.shape(node.name).units):
+                union((node.name, unit), (node.tie, unit))
+            for source, other in zip(node.inputs, graph.node(node.tie).inputs, strict=True):
+                for unit in range(graph.shape(source).units):
+                    union((source, unit), (other, unit))
+    classes: dict[Unit, set[Unit]] = {}
+    for unit in parent:
+        classes.setdefault(find(unit), set()).add(unit)
+    return {unit: frozenset(classes[find(unit)]) for unit in parent}
+
+
+def coupled_by_label(graph: Graph, names: tuple[str, ...] | None = None) -> dict[Unit, frozenset[Unit]]:
+    classes: dict[int, set[Unit]] = {}
+    labels = label(graph, names)
+    for name, owned in labels.of.items():
+        for unit, value in enumerate(owned.tolist()):
+            classes.setdefault(value, set()).add((name, unit))
+    return {(name, unit): frozenset(classes[v]) for name, o in labels.of.items() for unit, v in enumerate(o.tolist())}
+
+
+@pytest.mark.parametrize("family", some.FAMILIES)
+def test_classes_equal_those_of_a_union_find(family: str) -> None:
+    @settings(max_examples=30)
+    @given(some.FAMILIES[family])
+    def check(graph: Graph) -> None:
+        assert coupled_by_label(graph) == coupled_slowly(graph)
+
+    check()
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_region_is_closed_and_labelled_as_the_whole_is(data: st.DataObject) -> None:
+    graph = data.draw(some.graphs())
+    name = data.draw(st.sampled_from(list(graph.nodes)))
+    names = region(graph, name)
+    assert name in names and len(set(names)) == len(names)
+    whole, part = coupled_slowly(graph), coupled_by_label(graph, names)
+    assert all(part[unit] == whole[unit] for unit in part)
+    place = {found: position for position, found in enumerate(names)}
+    for reader in names:
+        assert all(place[source] < place[reader] for source in graph.node(reader).inputs if source in place)
+    everything, here = label(graph), label(graph, names)
+    for found in names:
+        pinned = [value in everything.pins for value in everything.of[found].tolist()]
+        assert pinned == [value in here.pins for value in here.of[found].tolist()]
+        assert everything.offsets[found].tolist() == here.offsets[found].tolist()
+
+
+CASES = [
+    ("chain", "a = Linear(5)(x)\nb = ReLU()(a)\nc = Linear(2)(b)\nreturn c", "b", 3, {"a": (3,), "b": (3,)}),
+    (
+        "residual",
+        "a = Linear(5)(x)\nb = Linear(5)(a)\nc = Add()(a, b)\nd = Linear(2)(c)\nreturn d",
+        "b",
+        1,
+        {"a": (1,), "b": (1,), "c": (1,)},
+    ),
+    (
+        "concat with itself",
+        "a = Linear(5)(x)\nb = Concat()(a, a)\nc = Linear(2)(b)\nreturn c",
+        "a",
+        3,
+        {"a": (3,), "b": (3, 8)},
+    ),
+    (
+        "tied producers",
+        "a = Linear(3)(x)\nb = Linear(3)(x) @ a\nc = Concat()(a, b)\nd = Linear(2)(c)\nreturn d",
+        "b",
+        2,
+        {"a": (2,), "b": (2,), "c": (2, 5)},
+    ),
+    (
+        "tied readers",
+        "a = Linear(5)(x)\nb = Linear(5)(x)\nc = Linear(7)(a)\nd = Linear(7)(b) @ c\ne = Concat()(c, d)\n"
+        "f = Linear(2)(e)\nreturn f",
+        "b",
+        4,
+        {"a": (4,), "b": (4,)},
+    ),
+    (
+        "the owner comes later",
+        "a = Linear(3)(x) @ b\nb = Linear(3)(a)\nc = Linear(2)(b)\nreturn c",
+        "b",
+        2,
+        {"x": (2,), "a": (2,), "b": (2,)},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "unit", "wanted"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_coupled(body: str, name: str, unit: int, wanted: dict[str, tuple[int, ...]]) -> None:
+    graph = Graph.parse("x = Input((3,))\n" + body)
+    assert label(graph).coupled(name, unit) == wanted
+    assert label(graph, region(graph, name)).coupled(name, unit) == wanted
+
+
+def test_blocks_have_offsets() -> None:
+    graph = Graph.parse(
+        "x = Input((2, 5, 4))\na = Conv2d(3, 1)(x)\nb = Conv2d(6, 3, groups=3)(a)\nc = MaxPool2d((3, 1))(b)\n"
+        "d = Flatten()(c)\ne = Linear(7)(d)\nreturn e"
+    )
+    labels = label(graph)
+    assert graph.shape("c").dims == (6, 1, 2)
+    assert labels.offsets["a"].tolist() == [0, 0, 0]
+    assert labels.offsets["b"].tolist() == [0, 1] * 3
+    assert labels.offsets["d"].tolist() == [0, 1, 2, 3] * 3
+    assert labels.coupled("a", 1) == {"a": (1,), "b": (2, 3), "c": (2, 3), "d": (4, 5, 6, 7)}
+
+
+def test_tiles_are_told_apart() -> None:
+    graph = Graph.parse(
+        "x = Input((2, 3), unit_axis=-1)\na = Linear(5)(x)\nb = Flatten()(a)\nc = Linear(7)(b)\nreturn c"
+    )
+    assert label(graph).coupled("a", 3) == {"a": (3,), "b": (3, 8)}
+
+
+def test_pins_name_the_node_and_the_reason() -> None:
+    graph = Graph.parse(
+        "x = Input((3,))\na = Linear(5)(x)\nb = LayerNorm()(a)\nc = Linear(7)(b)\nd = ReLU()(c)\ne = Linear(2)(d)\n"
+        "return d, e"
+    )
+    labels = label(graph)
+    reasons = {name: {labels.pins.get(value) for value in owned.tolist()} for name, owned in labels.of.items()}
+    assert reasons == {
+        "x": {("x", "is an input of the network")},
+        "a": {("b", "normalises over its units")},
+        "b": {("b", "normalises over its units")},
+        "c": {("d", "is an output of the network")},
+        "d": {("d", "is an output of the network")},
+        "e": {("e", "is an output of the network")},
+    }
+    assert [type(graph.rule(name)) for name in "xab"] == [Fixed, Absorb, Fixed]
+
+
+def test_blocks_that_do_not_line_up_are_pinned() -> None:
+    graph = Graph.parse(
+        "x = Input((1, 3, 4))\na = Conv2d(3, (3, 1))(x)\nb = Conv2d(2, (1, 3))(x)\nc = Flatten()(a)\nd = Flatten()(b)\n"
+        "e = Add()(c, d)\nf = Linear(7)(e)\nreturn f"
+    )
+    assert graph.shape("a").dims == (3, 1, 4) and graph.shape("b").dims == (2, 3, 2)
+    labels = label(graph)
+    assert len({*labels.of["a"].tolist(), *labels.of["b"].tolist()}) == 1
+    assert labels.pins[int(labels.of["a"][0])] == ("c", "couples units in blocks that do not line up")
