@@ -10,7 +10,8 @@ PYTEST_ARGS ?=
 PIP_ARGS   ?=
 
 # The main job, exactly as it is passed to `archgraph`.
-DEMO_ARGS  ?= search digits --driver splitting --out runs/demo --seed 0
+DEMO_ARGS  ?= search digits --driver splitting --control random-splitting --set growth=0.5 stages=5 \
+	--recipe epochs=40 --tune epochs=25 --out runs/demo --seed 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast format lint types clean distclean

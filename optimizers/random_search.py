@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from archgraph import rng
 from archgraph.evaluation import Train
 from archgraph.graph import Graph
-from archgraph.search import Driver, Setting, Steps, read_settings
+from archgraph.search import Driver, Setting, Steps, default_settings, read_settings
 from archgraph.spaces import Widths
 
 
@@ -44,6 +44,11 @@ class RandomSearch(Driver):
             yield Train(graph, setting.recipe, seed=rng.derive(setting.seed, "train", number))
             number += 1
         return f"all {number} candidates are trained"
+
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """Return the settings of the driver and of the space of widths that the command line gives it."""
+        return default_settings(cls) | default_settings(Widths)
 
     @classmethod
     def from_settings(cls, graph: Graph, settings: Mapping[str, str]) -> Self:

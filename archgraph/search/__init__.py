@@ -2,7 +2,7 @@
 
 from archgraph.search.artifacts import Artifacts
 from archgraph.search.budget import Budget
-from archgraph.search.driver import Driver, Sequential, Session, Setting, Steps, read_settings
+from archgraph.search.driver import Driver, Sequential, Session, Setting, Steps, default_settings, read_settings
 from archgraph.search.search import run, search
 from archgraph.search.study import Study, Trial, load_study
 
@@ -16,6 +16,7 @@ __all__ = [
     "Steps",
     "Study",
     "Trial",
+    "default_settings",
     "load_study",
     "read_settings",
     "run",

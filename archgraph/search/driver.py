@@ -6,7 +6,8 @@ import ast
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Recipe, Report, Request
@@ -77,6 +78,11 @@ class Driver:
         """
         return cls(graph, **read_settings(cls, settings))  # type: ignore[call-arg]
 
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """Return the settings that :meth:`from_settings` takes, by name, with their defaults."""
+        return default_settings(cls)
+
 
 class Sequential(Session):
     """A session made of a generator."""
@@ -109,27 +115,51 @@ class Sequential(Session):
             self._open, self._done, self.reason = None, True, str(end.value or "")
 
 
+def default_settings(kind: type) -> dict[str, Any]:
+    """Return the fields of a dataclass that have a default, with it."""
+    return {field.name: field.default for field in fields(kind) if field.init and field.default is not MISSING}
+
+
 def read_settings(kind: type, settings: Mapping[str, str]) -> dict[str, Any]:
     """Read settings of a dataclass from text: numbers, True, False, None, tuples, else the text itself.
 
     Raises:
         UnknownName: when there is no such setting, with the nearest suggested.
-        SettingError: when a value has another type than the default it replaces.
+        SettingError: when a value has another type than the field.
     """
-    known = {field.name: field for field in fields(kind) if field.default is not MISSING}
+    known, hints = default_settings(kind), get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, text in settings.items():
         if name not in known:
             raise UnknownName.among(f"setting of {kind.__name__}", name, known)
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        default = known[name].default
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        if default is not None and (
-            not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool)
-        ):
-            raise SettingError(f"{name} must be a {type(default).__name__}", got=text)
-        values[name] = value
+        values[name] = _literal(text)
+        if not _fits(values[name], hints.get(name, Any)):
+            raise SettingError(
+                f"setting {name!r} of {kind.__name__} cannot be this",
+                expected=f"{_spelled(hints[name])}, for example {known[name]!r}",
+                got=repr(values[name]),
+            )
     return values
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type; whole numbers are floats too, True and False are no numbers."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return any(_fits(value, part) for part in get_args(hint))
+    kind = get_origin(hint) or hint
+    if not isinstance(kind, type) or kind is object:
+        return True
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _spelled(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,0 +1,1 @@
+"""The command line: ``archgraph search``, ``show``, ``export``, ``list``."""

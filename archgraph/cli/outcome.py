@@ -1,0 +1,154 @@
+"""The end of a search: networks are measured on the test split, a table is printed, the best one is written down."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from archgraph.cli.rows import columns, file_rows, stage_rows
+from archgraph.errors import StorageError
+from archgraph.evaluation import measure
+from archgraph.search import Study, Trial
+from archgraph.tasks import Task
+
+BEST_FOLDER = "best"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A finished search with what its networks do on the test split, which no driver has seen.
+
+    Args:
+        label: name of the driver.
+        study: the search.
+        trials: its trials, in order.
+        tests: metrics on the test split by the number of the trial, of all successful ones.
+    """
+
+    label: str
+    study: Study
+    trials: Sequence[Trial]
+    tests: Mapping[int, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, label: str, study: Study, task: Task, device: str) -> Outcome:
+        """Measure every network of a study on the test split."""
+        from archgraph.evaluation import choose_device
+
+        trials, place = study.trials, choose_device(device)
+        tests = {trial.number: dict(measure(trial.network, task, "test", device=place)) for trial in trials if trial.ok}
+        return cls(label, study, trials, tests)
+
+    def print(self) -> None:
+        """Print the table of stages, the best trial and why the search stopped."""
+        from archgraph.cli.screen import print_table
+        from archgraph.report import stage_table
+
+        typer.echo()
+        if self.tests:
+            table = stage_table(stage_rows(self.trials, self.tests), title=f"{self.label}: study {self.study.name}")
+            if any(trial.predicted is not None for trial in self.trials):
+                table.caption = "gain: fall of the training loss at the split; ratio: measured / predicted"
+            print_table(table)
+        for trial in self.trials:
+            if trial.failure:
+                typer.echo(f"trial {trial.number} failed: {trial.failure}")
+        typer.echo(f"stopped: {self.study.stopped}")
+        if self.tests:
+            best = self.study.best
+            quality = "accuracy" if "accuracy" in self.tests[best.number] else "loss"
+            name = self.study.objective
+            typer.echo(
+                f"best:    trial {best.number}, lowest {name.replace('.', ' ')} ({best.metric(name):.4g}), "
+                f"test {quality} {self.tests[best.number][quality]:.4f}"
+            )
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder for the outcome and try it, before anything long begins.
+
+    Raises:
+        StorageError: when nothing can be written there.
+    """
+    try:
+        (folder / BEST_FOLDER).mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / BEST_FOLDER):
+            with tempfile.TemporaryFile(dir=place):
+                pass
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to the output folder {folder}: {error.strerror or error}", hint="choose another --out"
+        ) from error
+
+
+def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write the best network of the first outcome, the stages of all, and a plot; print where and how to use them.
+
+    Raises:
+        DataError: when no trial succeeded.
+        StorageError: when a file cannot be written.
+        ExportError: when the exported file does not compute what the network does.
+    """
+    from archgraph.export import export
+    from archgraph.report import graph_svg
+
+    best = outcomes[0].study.best
+    place = folder / BEST_FOLDER
+    done = export(best.network, place, formats=("python",))
+    best.network.save(place)
+    _text(place / "graph.svg", graph_svg(best.graph))
+    _text(folder / "stages.csv", _csv(outcomes))
+    plot = _plot(folder / "growth.png", outcomes)
+    typer.echo()
+    for name, meaning in (
+        (place / "model.py", "the best network as plain PyTorch, with weights.pt beside it"),
+        (place / "graph.graph", "its graph as text, with weights.safetensors: ag.Network.load(folder)"),
+        (place / "graph.svg", "its graph, drawn"),
+        (folder / "stages.csv", "every trial with all its numbers"),
+        (plot, "quality against parameters"),
+    ):
+        typer.echo(f"wrote {name}\n      {meaning}")
+    for check in done.checks:
+        typer.echo(f"checked {check}")
+    typer.echo("\nLoad it anywhere, torch is all it needs:\n")
+    typer.echo(f"    import sys; sys.path.insert(0, {str(place.resolve())!r})")
+    typer.echo("    from model import load")
+    typer.echo("    model = load()")
+
+
+def _plot(path: Path, outcomes: Sequence[Outcome]) -> Path:
+    from archgraph.report import growth_plot
+
+    series = {}
+    for outcome in outcomes:
+        good = [trial for trial in outcome.trials if trial.ok]
+        if good:
+            quality = "accuracy" if "accuracy" in outcome.tests[good[0].number] else "loss"
+            points = [(trial.metrics["params"], outcome.tests[trial.number][quality]) for trial in good]
+            series[outcome.label] = sorted(points, key=lambda point: point[0])
+    sizes = [x for points in series.values() for x, _ in points]
+    label = "test accuracy" if quality == "accuracy" else "test loss"
+    task = str(outcomes[0].study.facts.get("task", ""))
+    return growth_plot(series, path, ylabel=label, title=task, log_x=max(sizes) > 10 * min(sizes))
+
+
+def _csv(outcomes: Sequence[Outcome]) -> str:
+    rows = [row for outcome in outcomes for row in file_rows(outcome.label, outcome.trials, outcome.tests)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(rows), lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,89 @@
+"""Rows of the tables of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from archgraph.search import Trial
+
+Row = dict[str, Any]
+
+
+def trial_rows(trials: Sequence[Trial]) -> list[Row]:
+    """Return a row for every trial, for people: where it comes from, its size, how good it is."""
+    grown = any(trial.parent is not None for trial in trials)
+    rows = []
+    for trial in trials:
+        row: Row = {"trial": trial.number}
+        if grown:
+            row |= {"stage": trial.stage, "parent": trial.parent}
+        rows.append(row | _size(trial) | _quality(trial, trial.metrics, "val") | _gains(trial))
+    return filled(rows)
+
+
+def stage_rows(trials: Sequence[Trial], tests: Mapping[int, Mapping[str, float]]) -> list[Row]:
+    """Return a row for every successful trial, for people, with its quality on the test split.
+
+    Args:
+        trials: of one study.
+        tests: metrics on the test split by the number of the trial.
+    """
+    grown = any(trial.stage for trial in trials)
+    rows = []
+    for trial in trials:
+        if trial.ok:
+            tested = {f"test.{name}": value for name, value in tests[trial.number].items()}
+            row: Row = {"stage": trial.stage} if grown else {"trial": trial.number}
+            row |= _size(trial) | _quality(trial, trial.metrics, "val") | _quality(trial, tested, "test")
+            rows.append(row | _gains(trial))
+    return filled(rows)
+
+
+def file_rows(label: str, trials: Sequence[Trial], tests: Mapping[int, Mapping[str, float]]) -> list[Row]:
+    """Return a row for every trial, for a file: names as the API has them, changes of the loss with their sign."""
+    rows = []
+    for trial in trials:
+        row: Row = {"driver": label, "trial": trial.number, "stage": trial.stage, "parent": trial.parent}
+        row |= {
+            name: int(trial.metrics[name]) for name in ("units", "params", "macs", "depth") if name in trial.metrics
+        }
+        row |= {name: value for name, value in trial.metrics.items() if "." in name}
+        row |= {f"test.{name}": value for name, value in tests.get(trial.number, {}).items()}
+        row |= {"predicted": trial.predicted, "measured": trial.measured, "ratio": _ratio(trial)}
+        row |= {"train_macs": trial.ledger.train_macs, "seconds": trial.ledger.wall_seconds, "failure": trial.failure}
+        rows.append(row)
+    return rows
+
+
+def filled(rows: Sequence[Row]) -> list[Row]:
+    """Return rows that all have the same columns, in the order of the fullest one."""
+    fullest = max(rows, key=lambda row: len(row), default={})
+    return [{name: row.get(name) for name in fullest} for row in rows]
+
+
+def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return all columns of rows, in the order in which they appear."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _size(trial: Trial) -> Row:
+    names = {"units": "units", "params": "params", "macs": "MACs"}
+    return {shown: int(trial.metrics[name]) if name in trial.metrics else None for name, shown in names.items()}
+
+
+def _quality(trial: Trial, metrics: Mapping[str, float], split: str) -> Row:
+    shown = "accuracy" if f"{split}.accuracy" in metrics else "loss"
+    return {f"{split}\n{shown}": metrics[f"{split}.{shown}"]} if f"{split}.{shown}" in metrics else {}
+
+
+def _gains(trial: Trial) -> Row:
+    if trial.predicted is None and trial.measured is None:
+        return {}
+    gains = {"predicted": trial.predicted, "measured": trial.measured}
+    row: Row = {f"{name}\ngain": None if change is None else -change for name, change in gains.items()}
+    return row | {"ratio": _ratio(trial)}
+
+
+def _ratio(trial: Trial) -> float | None:
+    return trial.measured / trial.predicted if trial.predicted and trial.measured is not None else None

@@ -1,0 +1,243 @@
+"""``archgraph search``: run a driver on a task, show what it finds, take the best network away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archgraph.cli.options import INTERRUPTED, Artifacts, DataRoot, Device, Seed, Storage, pairs
+from archgraph.cli.outcome import Outcome, check_writable, write
+from archgraph.cli.recipes import read_recipe
+from archgraph.cli.subject import check_storage, read_graph
+from archgraph.errors import SettingError, UnknownName
+from archgraph.evaluation import Recipe, check_fit, choose_device
+from archgraph.graph import Graph
+from archgraph.registry import DRIVERS
+from archgraph.search import Budget, Driver, Study, Trial, load_study
+from archgraph.search import search as run
+from archgraph.search.storage import masked
+from archgraph.tasks import Task, find
+from archgraph.tasks.seed import seed_graph
+
+EVALUATIONS = 8
+"""Trainings at most where no budget is given, so that every search ends."""
+
+START = "start"
+"""Name under which a study knows the graph from which it starts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One search to run.
+
+    Args:
+        label: name of the driver.
+        driver: the driver.
+        study: name of the study.
+        start: text of the graph from which it starts.
+    """
+
+    label: str
+    driver: Driver
+    study: str
+    start: str
+
+
+def search(
+    task: Annotated[str, typer.Argument(help="A task, see [bold]archgraph list tasks[/bold].", metavar="TASK")],
+    driver: Annotated[
+        str, typer.Option("--driver", help="How, see [bold]archgraph list drivers[/bold].", metavar="NAME")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Settings of the driver: stages=5 growth=0.35.", metavar="KEY=VALUE ..."),
+    ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option("--graph", help="Where to start: a .graph file; a small network by default.", metavar="FILE"),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget",
+            help="evaluations, epochs, train_macs, seconds, max_params, max_macs. "
+            f"[dim]\\[default: evaluations={EVALUATIONS}][/dim]",
+            metavar="KEY=VALUE ...",
+        ),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            help="How to train: epochs=30 lr=0.01 optimizer=adam batch_size=128; others go to the optimizer.",
+            metavar="KEY=VALUE ...",
+        ),
+    ] = None,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tune",
+            help="Trainings after the first, of drivers that grow; what is not named is as in --recipe.",
+            metavar="KEY=VALUE ...",
+        ),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control", help="A second driver, run after the first under the same conditions.", metavar="NAME"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the best network, the table and the plot.", metavar="DIR"),
+    ] = None,
+    storage: Storage = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the study; <driver>-<task>-<seed> by default.", metavar="NAME")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on with the study if the storage holds it.")] = False,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that evaluate.")] = 1,
+    artifacts: Artifacts = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+) -> None:
+    """Search for a network on a task; at the end its networks are measured on the test split.
+
+    Example: [bold]archgraph search digits --driver splitting --set stages=5 --recipe epochs=30 --out best[/bold]
+    """
+    budgeted = Budget.parse(pairs("--budget", budget)) if budget else Budget(evaluations=EVALUATIONS)
+    chosen = {label: _kind(label) for label in (driver, control) if label is not None}
+    if control == driver:
+        raise SettingError("--control is the driver itself", got=driver, hint="try random-splitting beside splitting")
+    if resume and storage is None:
+        raise SettingError("--resume needs the --storage that holds the study")
+    if storage is not None:
+        check_storage(storage, artifacts)
+    choose_device(device)
+    trained = read_recipe(pairs("--recipe", recipe))
+    tuned = read_recipe(pairs("--tune", tune), trained) if tune else None
+    posed = find(task, seed=seed, data_root=data_root)
+    start = seed_graph(posed) if graph is None else read_graph(graph)
+    check_fit(start, posed)
+    if workers != 1:
+        raise SettingError("this version evaluates in one process", expected="--workers 1", got=workers)
+    title = name or f"{driver}-{posed.name}-{seed}"
+    plans = [
+        Plan(
+            label,
+            _driver(label, kind, start, pairs("--set", settings), tuned),
+            title if label == driver else f"{title}-control",
+            str(start),
+        )
+        for label, kind in chosen.items()
+    ]
+    for plan in plans:
+        _check_study(plan, storage, artifacts, resume=resume)
+    if out is not None:
+        check_writable(out)
+    outcomes = []
+    for plan in plans:
+        try:
+            study = _run(plan, posed, trained, budgeted, storage, artifacts, seed, device)
+        except KeyboardInterrupt:
+            kept = f"what finished is stored in {masked(storage)}; carry on with --resume"
+            kept = kept if storage else "without --storage nothing is kept"
+            typer.echo(f"interrupted; {kept}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        outcomes.append(Outcome.of(plan.label, study, posed, device))
+    for outcome in outcomes:
+        outcome.print()
+    _ = outcomes[0].study.best  # an error when nothing succeeded
+    if out is not None:
+        write(out, outcomes)
+
+
+def _run(
+    plan: Plan,
+    task: Task,
+    recipe: Recipe,
+    budget: Budget,
+    storage: str | None,
+    artifacts: str | None,
+    seed: int,
+    device: str,
+) -> Study:
+    from archgraph.cli.progress import SearchProgress
+    from archgraph.cli.screen import console
+
+    screen = console(errors=True)
+    screen.print(f"{plan.label} on {task.describe()}", markup=False, soft_wrap=True)
+    quality = "val.error" if task.loss.classifies else "val.loss"
+
+    def noted(study: Study, trial: Trial) -> None:
+        if START not in study.facts:
+            study.note(START, plan.start)
+
+    with SearchProgress(screen, quality=quality, trials=budget.evaluations) as progress:
+        held = _held(plan.study, storage, artifacts)
+        if held is not None:
+            progress.known(held.trials)
+            screen.print(f"resuming study {plan.study}: {len(held)} trainings are known", markup=False, soft_wrap=True)
+        return run(
+            plan.driver,
+            task=task,
+            recipe=recipe,
+            budget=budget,
+            storage=storage,
+            name=plan.study,
+            seed=seed,
+            device=device,
+            artifacts=artifacts,
+            callbacks=(noted, progress.trial),
+            progress=progress.epoch,
+        )
+
+
+def _kind(label: str) -> type[Driver]:
+    kind = DRIVERS.get(label)
+    if not (isinstance(kind, type) and issubclass(kind, Driver)):
+        raise SettingError(f"what is registered as driver {label!r} is none", expected="a subclass of Driver", got=kind)
+    return kind
+
+
+def _driver(label: str, kind: type[Driver], graph: Graph, settings: Mapping[str, str], tune: Recipe | None) -> Driver:
+    """Build a driver from its settings; the recipe of later trainings is an option of its own."""
+    if "tune" in settings:
+        raise SettingError("tune is no single value", hint="--tune epochs=10 lr=0.005")
+    driver: Any = kind.from_settings(graph, settings)
+    if tune is None:
+        return driver
+    if not is_dataclass(driver) or "tune" not in {field.name for field in fields(driver)}:
+        raise SettingError(f"driver {label!r} trains by one recipe alone", hint="leave --tune out")
+    return replace(driver, tune=tune)  # type: ignore[type-var,return-value]
+
+
+def _held(name: str, storage: str | None, artifacts: str | None) -> Study | None:
+    """Return a study if the storage holds it."""
+    if storage is None:
+        return None
+    try:
+        return load_study(name, storage, artifacts=artifacts)
+    except UnknownName:
+        return None
+
+
+def _check_study(plan: Plan, storage: str | None, artifacts: str | None, *, resume: bool) -> None:
+    study = _held(plan.study, storage, artifacts)
+    if study is None:
+        return
+    if not resume:
+        raise SettingError(
+            f"study {plan.study!r} is in {masked(storage)} already, with {len(study)} trials",
+            hint="--resume to carry on with it, or --name for another one",
+        )
+    known = study.facts.get(START, plan.start)
+    if known != plan.start:
+        raise SettingError(
+            f"study {plan.study!r} was begun with another graph", hint="choose another --name", place=known
+        )
