@@ -10,6 +10,7 @@ from archgraph.graph.op import Op, TensorSpec, require
 from archgraph.graph.resize import refusal, resize
 from archgraph.graph.shape import Shape
 from archgraph.graph.size_rule import Absorb, Fixed, Invariant, SizeRule, Stack
+from archgraph.graph.text import parse_op
 from archgraph.graph.unit_map import FRESH, UnitMap
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "UnitMap",
     "chain",
     "label",
+    "parse_op",
     "refusal",
     "region",
     "require",

@@ -23,16 +23,21 @@ class Edit:
         units: for every node whose output units changed, where the new ones come from.
         displacements: for tensors of split units (``"node.tensor"``), what is added to the copied rows: an array of
             shape ``[new units, *rest of the old tensor]``, in the coordinates of the old inputs.
+        initial: for tensors of new nodes (``"node.tensor"``), what they start with instead of torch's default: a
+            number, or ``"identity"`` for the weight that hands its input on.
+        seed: from which initial values of new nodes and fresh units are drawn.
     """
 
     before: Graph
     after: Graph
     units: Mapping[str, UnitMap] = field(default_factory=dict)
     displacements: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, float | str] = field(default_factory=dict)
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
-        object.__setattr__(self, "displacements", MappingProxyType(dict(self.displacements)))
+        for name in ("units", "displacements", "initial"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def unit_map(self, name: str) -> UnitMap:
         """Return where the output units of a node come from: the identity unless they changed."""

@@ -110,6 +110,11 @@ class Editor:
         self.outputs(*(inserted if output == after else output for output in self._draft.outputs))
         return inserted
 
+    def is_read(self, name: str) -> bool:
+        """Whether a node's output is read by another node, or returned, as things stand now."""
+        self._get(name)
+        return bool(self._draft.users_of(name)) or name in self._draft.outputs
+
     def remove(self, name: str) -> None:
         """Remove a node; whoever read it reads its single input instead.
 
@@ -125,15 +130,14 @@ class Editor:
                 hint="remove those first",
                 place=str(node),
             )
-        readers = self._draft.users_of(name)
-        if readers or name in self._draft.outputs:
+        if self.is_read(name):
             if len(node.inputs) != 1:
                 raise GraphError(
                     f"node {name!r} has {len(node.inputs)} inputs, so its readers would have nothing to read",
                     hint="rewire its readers first",
                     place=str(node),
                 )
-            for reader in readers:
+            for reader in self._draft.users_of(name):
                 sources = self._draft.nodes[reader].inputs
                 self.connect(reader, *(node.inputs[0] if source == name else source for source in sources))
             self.outputs(*(node.inputs[0] if output == name else output for output in self._draft.outputs))

@@ -11,10 +11,13 @@ from archgraph.errors import GraphError, MoveRefused
 from archgraph.graph.edit import Edit
 from archgraph.graph.graph import Graph
 from archgraph.graph.labels import Labels, UnitLabels, label, region, runs
-from archgraph.graph.unit_map import UnitMap
+from archgraph.graph.unit_map import FRESH, UnitMap
 
-Copies = Mapping[int, Sequence[float]]
-"""For some units of a node, the outgoing coefficients of their copies; an empty sequence removes the unit."""
+Copies = Mapping[int, Sequence[float | None]]
+"""For some units of a node, the outgoing coefficients of their copies; an empty sequence removes the unit, and None in
+the place of a coefficient puts a fresh unit there, whose outgoing weights are zero."""
+
+Plan = dict[int, tuple[float | None, ...]]
 
 
 def resize(graph: Graph, name: str, copies: Copies) -> Edit:
@@ -74,8 +77,8 @@ def refusal(
     return None
 
 
-def _by_label(graph: Graph, name: str, copies: Copies, labels: UnitLabels) -> dict[int, tuple[float, ...]]:
-    plan: dict[int, tuple[float, ...]] = {}
+def _by_label(graph: Graph, name: str, copies: Copies, labels: UnitLabels) -> Plan:
+    plan: Plan = {}
     for unit, coefficients in copies.items():
         value = int(labels.of[name][unit])
         if value in labels.pins:
@@ -84,7 +87,7 @@ def _by_label(graph: Graph, name: str, copies: Copies, labels: UnitLabels) -> di
                 f"unit {unit} of node {name!r} cannot be resized: node {culprit!r} {reason}",
                 place=f"{graph.node(name)}\n{graph.node(culprit)}" if culprit != name else str(graph.node(name)),
             )
-        wanted = tuple(float(coefficient) for coefficient in coefficients)
+        wanted = tuple(None if coefficient is None else float(coefficient) for coefficient in coefficients)
         if plan.setdefault(value, wanted) != wanted:
             raise MoveRefused(
                 f"unit {unit} of node {name!r} is coupled to another unit that is resized differently",
@@ -93,7 +96,7 @@ def _by_label(graph: Graph, name: str, copies: Copies, labels: UnitLabels) -> di
     return plan
 
 
-def _maps(labels: UnitLabels, plan: Mapping[int, tuple[float, ...]]) -> Iterator[tuple[str, UnitMap]]:
+def _maps(labels: UnitLabels, plan: Plan) -> Iterator[tuple[str, UnitMap]]:
     """Yield a map for every node with changed units; nodes that hand the same units on share one."""
     known = np.fromiter(sorted(plan), dtype=np.int64, count=len(plan))
     rows = [np.asarray(plan[int(value)], dtype=np.float64) for value in known]
@@ -111,7 +114,7 @@ def _map(
     labels: Labels,  # [units]  of one axis
     offsets: Labels,  # [units]  in the block of the label
     known: Labels,  # [changed labels], sorted
-    rows: Sequence[NDArray[np.float64]],  # [changed labels][copies]  outgoing coefficients
+    rows: Sequence[NDArray[np.float64]],  # [changed labels][copies]  outgoing coefficients, NaN for fresh units
 ) -> UnitMap | None:
     """Expand every block of an axis by the copies of its label; None when nothing changes."""
     if not len(known):
@@ -132,7 +135,9 @@ def _map(
     coefficient = np.ones(len(within))
     touched = np.repeat(changed[begin], total)
     coefficient[touched] = flat[np.repeat(start, total)[touched] + copy[touched]]
-    return UnitMap(np.repeat(begin, total) + entry, coefficient, old_units=len(labels))
+    fresh = np.isnan(coefficient)
+    index = np.where(fresh, FRESH, np.repeat(begin, total) + entry)
+    return UnitMap(index, np.where(fresh, 0.0, coefficient), old_units=len(labels))
 
 
 def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:

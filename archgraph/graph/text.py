@@ -17,6 +17,7 @@ from typing import Any
 from archgraph.errors import ArchGraphError, ParseError, UnknownName
 from archgraph.graph.graph import Graph
 from archgraph.graph.node import Node
+from archgraph.graph.op import Op
 from archgraph.registry import OPS
 
 
@@ -40,6 +41,24 @@ def parse(text: str) -> Graph:
     if not isinstance(last, ast.Return):
         raise _error(text, "the last line must be `return NAME, ...`", len(_lines(text)), 1)
     return Graph(nodes, _returned(text, last))
+
+
+def parse_op(text: str) -> Op:
+    """Read an op from its ``repr``.
+
+    Raises:
+        ParseError: when the text is no op; line and column are shown.
+        UnknownName: when no op is called so.
+    """
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise _error(text, error.msg, error.lineno or 1, error.offset or 1) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ParseError(f"the text is not an op: {error}") from None
+    if not isinstance(call, ast.Call):
+        raise _at(text, "expected `Op(...)`", call)
+    return _op(text, call)
 
 
 def _node(text: str, statement: ast.stmt) -> Node:

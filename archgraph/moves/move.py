@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from archgraph.errors import ArchGraphError, MoveRefused, ParseError
-from archgraph.graph import Absorb, Edit, Graph, Invariant, Rewritable, Stack, label, rule_of
-from archgraph.registry import MOVES
+from archgraph.graph import Absorb, Edit, Graph, Invariant, Op, Rewritable, Shape, Stack, label, parse_op, rule_of
+from archgraph.registry import MOVES, OPS
 
 T = TypeVar("T", bound=Rewritable)
 
@@ -86,8 +86,10 @@ def parse(text: str) -> Move:
         call = ast.parse(text, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError("expected Name(...)")
-        arguments = [ast.literal_eval(argument) for argument in call.args]
-        options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        arguments = [_value(argument) for argument in call.args]
+        options = {str(option.arg): _value(option.value) for option in call.keywords}
+    except ArchGraphError as error:
+        raise ParseError(f"{text!r} is not a move: {error.what}", hint=error.hint) from None
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ParseError(f"{text!r} is not a move: {error}") from None
     kind = MOVES.get(call.func.id)
@@ -95,6 +97,10 @@ def parse(text: str) -> Move:
         return kind(*arguments, **options)
     except TypeError as error:
         raise ParseError(f"{text!r} is not a move: {error}") from None
+
+
+def _value(expression: ast.expr) -> Any:
+    return parse_op(ast.unparse(expression)) if isinstance(expression, ast.Call) else ast.literal_eval(expression)
 
 
 def _tuples(value: Any) -> Any:
@@ -134,6 +140,26 @@ def units_of(graph: Graph, name: str, units: object) -> tuple[int, ...]:
     if len(set(numbers)) != len(numbers):
         raise MoveRefused("a unit is named twice", got=numbers)
     return numbers
+
+
+def mixing(shape: Shape, units: int, kernel_size: int, place: str, *, stride: int | tuple[int, int] = 1) -> Op:
+    """Return the layer that mixes all units of a shape into new ones: a convolution of images, else a linear map.
+
+    Args:
+        shape: of its input.
+        units: of its output.
+        kernel_size: of the convolution, in pixels; height and width are kept at stride 1.
+        place: the node in the graph text, for the refusal.
+        stride: of the convolution, in pixels.
+
+    Raises:
+        MoveRefused: when neither reads such a shape.
+    """
+    if len(shape.dims) == 3 and shape.unit_axis == 0:
+        return OPS.get("Conv2d")(units, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2)
+    if shape.unit_axis == len(shape.dims) - 1:
+        return OPS.get("Linear")(units)
+    raise MoveRefused(f"no layer mixes the units of a tensor of shape {shape}", place=place)
 
 
 def _maker(graph: Graph, name: str) -> str:

@@ -66,8 +66,19 @@ def inherit(
             if old is not None:
                 result[label] = _weight(edit, name, label, spec, weights[old], start.get(key))
             else:
-                result[label] = start[key].to(dtype) if start[key].is_floating_point() else start[key]
+                first = _initial(start[key], edit.initial.get(label))
+                result[label] = first.to(dtype) if first.is_floating_point() else first
     return result
+
+
+def _initial(drawn: Tensor, wanted: float | str | None) -> Tensor:
+    """Return what a new tensor starts with: what was drawn, one number, or the weight of the identity."""
+    if wanted is None:
+        return drawn
+    if wanted != "identity":
+        return torch.full_like(drawn, float(wanted))
+    weight = torch.zeros_like(drawn)
+    return torch.nn.init.eye_(weight) if weight.ndim == 2 else torch.nn.init.dirac_(weight)
 
 
 def _weight(edit: Edit, name: str, label: str, spec: TensorSpec, old: Tensor, start: Tensor | None) -> Tensor:

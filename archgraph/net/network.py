@@ -103,8 +103,12 @@ class Network:
         return digest.hexdigest()
 
     # ------------------------------------------------------------------ changing
-    def after(self, edit: Edit, *, seed: int = 0) -> Network:
-        """Return this network under an edit: weights carried over, those of new nodes drawn from ``seed``.
+    def after(self, edit: Edit, *, seed: int | None = None) -> Network:
+        """Return this network under an edit: weights carried over, those of new nodes drawn from a seed.
+
+        Args:
+            edit: the rewrite.
+            seed: of initial weights of new nodes and fresh units; the edit's own by default.
 
         Raises:
             GraphError: when the edit starts from another graph.
@@ -112,9 +116,10 @@ class Network:
         """
         if edit.before != self._graph:
             raise GraphError("the edit starts from another graph than this network's")
+        start = edit.seed if seed is None else seed
         new = object.__new__(Network)  # only what the edit touches is checked, the rest was
         new._graph = edit.after
-        new._weights = inherit(edit, self._weights, lambda name: init_node(edit.after, name, seed), self.dtype)
+        new._weights = inherit(edit, self._weights, lambda name: init_node(edit.after, name, start), self.dtype)
         touched = [node.name for node in edit.after if node.tie is None and edit.touches(node.name)]
         _check(
             {f"{name}.{key}": spec for name in touched for key, spec in edit.after.tensors(name).items()}, new._weights

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from archgraph.graph import Invariant, Op, Shape, SizeRule, Stack, require
+from archgraph.errors import ShapeError
+from archgraph.graph import Invariant, Op, Shape, SizeRule, Stack
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,9 +18,8 @@ class _Elementwise(Op):
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
     def infer(self, *inputs: Shape) -> Shape:
-        for shape in inputs[1:]:
-            require(
-                shape == inputs[0],
+        if any(shape != inputs[0] for shape in inputs):
+            raise ShapeError(
                 f"{type(self).__name__} needs inputs of one shape",
                 expected=inputs[0],
                 got=", ".join(map(str, inputs)),
@@ -54,9 +54,8 @@ class Concat(Op):
 
     def infer(self, *inputs: Shape) -> Shape:
         first = inputs[0]
-        for shape in inputs[1:]:
-            require(
-                shape.others == first.others and shape.unit_axis == first.unit_axis,
+        if any(shape.others != first.others or shape.unit_axis != first.unit_axis for shape in inputs):
+            raise ShapeError(
                 "Concat needs inputs that differ in their number of units only",
                 expected=first,
                 got=", ".join(map(str, inputs)),

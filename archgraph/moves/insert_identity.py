@@ -1,0 +1,51 @@
+"""``T -> I T ; function kept``, or ``T -> ReLU(I T)`` where T is a ReLU's output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from archgraph.errors import MoveRefused
+from archgraph.graph import Edit, Graph
+from archgraph.moves.move import Move, mixing
+from archgraph.registry import OPS
+
+IDEMPOTENT = ("ReLU",)
+"""Activations that leave their own outputs alone, so that an identity layer with one is exact behind one."""
+
+
+@dataclass(frozen=True, repr=False)
+class InsertIdentity(Move):
+    """Insert a layer whose weight is the identity on every edge that leaves a node: Net2Net's deepening, where exact.
+
+    Behind a ReLU the layer gets a ReLU of its own, elsewhere none. The new layer has units of its own, so it can be
+    widened afterwards.
+
+    Args:
+        after: the node.
+        kernel_size: on images, odd, in pixels.
+    """
+
+    after: str
+    kernel_size: int = 3
+    keeps_function: ClassVar[bool] = True
+
+    def plan(self, graph: Graph) -> Edit:
+        shape, place = graph.shape(self.after), str(graph.node(self.after))
+        if self.kernel_size % 2 == 0:
+            raise MoveRefused("kernel_size must be odd to keep height and width", got=self.kernel_size, place=place)
+        with graph.edit() as edit:
+            name = edit.insert(self.after, mixing(shape, shape.units, self.kernel_size, place))
+            kind = type(graph.op(self.after)).__name__
+            if kind in IDEMPOTENT:
+                edit.insert(name, OPS.get(kind)())
+        initial: dict[str, float | str] = {f"{name}.weight": "identity", f"{name}.bias": 0.0}
+        return Edit(graph, edit.graph, initial=initial)
+
+    @classmethod
+    def sites(cls, graph: Graph) -> Iterator[Self]:
+        for node in graph:
+            move = cls(node.name)
+            if type(node.op).__name__ in IDEMPOTENT and move.refusal(graph) is None:
+                yield move

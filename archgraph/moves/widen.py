@@ -1,0 +1,59 @@
+"""``fresh unit j ; outgoing w = 0 ; function kept``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from archgraph.errors import MoveRefused
+from archgraph.graph import FRESH, Edit, Graph, resize
+from archgraph.moves.move import Move, resizable, units_of
+from archgraph.moves.prune import Prune
+
+
+@dataclass(frozen=True, repr=False)
+class Widen(Move):
+    """Give a node fresh units, whose incoming weights are drawn and whose outgoing weights are zero.
+
+    Whatever lies between the node and its readers, the readers do not hear the new units until training turns their
+    weights up, so the function is kept in eval and in train mode. Units of coupled nodes (residual sums) come along.
+
+    Args:
+        node: a node with units of its own.
+        units: how many it gains.
+        seed: from which the incoming weights are drawn.
+
+    >>> Widen("conv2d1", units=3)
+    Widen('conv2d1', units=3)
+    """
+
+    node: str
+    units: int = 1
+    seed: int = 0
+    keeps_function: ClassVar[bool] = True
+
+    def plan(self, graph: Graph) -> Edit:
+        last = graph.shape(self.node).units - 1
+        units_of(graph, self.node, (last,))
+        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
+            raise MoveRefused("a node gains at least one unit", got=self.units)
+        edit = resize(graph, self.node, {last: (1.0, *(None,) * self.units)})
+        return Edit(graph, edit.after, edit.units, seed=self.seed)
+
+    @classmethod
+    def sites(cls, graph: Graph) -> Iterator[Self]:
+        for name, units in resizable(graph):
+            if units[-1] == graph.shape(name).units - 1:
+                yield cls(name)
+
+    def inverse(self, graph: Graph) -> Prune:
+        """Return the move that takes the fresh units away again.
+
+        Raises:
+            MoveRefused: when this move is not legal on ``graph``.
+        """
+        index = self.plan(graph).unit_map(self.node).index
+        return Prune(self.node, tuple(np.flatnonzero(index == FRESH).tolist()))
