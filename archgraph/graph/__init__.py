@@ -9,12 +9,13 @@ from archgraph.graph.node import Node
 from archgraph.graph.op import Op, TensorSpec, require
 from archgraph.graph.resize import refusal, resize
 from archgraph.graph.shape import Shape
-from archgraph.graph.size_rule import Absorb, Fixed, Invariant, SizeRule, Stack
+from archgraph.graph.size_rule import HANDS_ON, Absorb, Fixed, Invariant, Select, SizeRule, Stack
 from archgraph.graph.text import parse_op
 from archgraph.graph.unit_map import FRESH, UnitMap
 
 __all__ = [
     "FRESH",
+    "HANDS_ON",
     "Absorb",
     "Edit",
     "Editor",
@@ -25,6 +26,7 @@ __all__ = [
     "Node",
     "Op",
     "Rewritable",
+    "Select",
     "Shape",
     "SizeRule",
     "Stack",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archgraph.graph.graph import Graph
-from archgraph.graph.size_rule import Absorb, Fixed, Invariant, SizeRule, Stack
+from archgraph.graph.size_rule import HANDS_ON, Absorb, Fixed, Invariant, Select, SizeRule, Stack
 
 Labels = NDArray[np.int64]
 
@@ -64,14 +64,14 @@ def region(graph: Graph, name: str) -> tuple[str, ...]:
             continue
         found.add(here)
         node = graph.node(here)
-        if isinstance(graph.rule(here), Invariant | Stack):
+        if isinstance(graph.rule(here), HANDS_ON):
             waiting += node.inputs
         if node.owner not in makers:
             makers.add(node.owner)
             waiting += graph.tied(here)
         for user in graph.users(here):
             rule = graph.rule(user)
-            if isinstance(rule, Invariant | Stack):
+            if isinstance(rule, HANDS_ON):
                 waiting.append(user)
             elif isinstance(rule, Absorb) and (owner := graph.node(user).owner) not in readers:
                 readers.add(owner)
@@ -106,9 +106,12 @@ def label(graph: Graph, names: Iterable[str] | None = None) -> UnitLabels:
         rule = graph.rule(name)
         known = [axes[source] for source in graph.node(name).inputs if source in axes]
         if isinstance(rule, Invariant) and known:
+            known = [axis for position, axis in enumerate(known) if position not in rule.broadcast]
             axes[name] = known[0]
             for other in known[1:]:
                 table.tie(known[0], other)
+        elif isinstance(rule, Select) and known:
+            axes[name] = _Axis(*(column[rule.start : rule.stop] for column in known[0]))
         elif isinstance(rule, Stack) and known:
             axes[name] = table.stack(known, rule)
         else:
@@ -154,7 +157,16 @@ def _pinned(graph: Graph, of: Mapping[str, Labels], offsets: Mapping[str, Labels
                 yield labels, user, rule.reason
     for name, labels in of.items():
         rule, inputs = graph.rule(name), graph.node(name).inputs
-        if isinstance(rule, Stack) and inputs[0] in of:
+        if isinstance(rule, Invariant):
+            for position in rule.broadcast:
+                if inputs[position] in of:
+                    yield of[inputs[position]], name, "spreads this unit over all others"
+        elif isinstance(rule, Select) and inputs[0] in of:
+            begins = np.r_[runs(of[inputs[0]], offsets[inputs[0]]), True]
+            cut = [place for place, edge in ((0, rule.start), (-1, rule.stop)) if not begins[edge]]
+            if cut:
+                yield labels[cut], name, "cuts through the block of a unit"
+        elif isinstance(rule, Stack) and inputs[0] in of:
             parts = [_repeated(runs(of[source], offsets[source]), rule) for source in inputs]
             uneven = labels[np.concatenate(parts) != runs(labels, offsets[name])]
             if len(uneven):

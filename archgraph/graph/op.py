@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from archgraph.errors import SettingError, ShapeError
 from archgraph.graph.shape import Shape
 from archgraph.graph.size_rule import SizeRule
+from archgraph.graph.unit_map import UnitMap
 from archgraph.registry import OPS
 
 
@@ -79,6 +80,16 @@ class Op:
     def resized(self, units: int, *inputs: Shape) -> Op:
         """Return this op with ``units`` output units, on inputs that may have been resized too."""
         return self
+
+    def follow(self, maps: tuple[UnitMap | None, ...], units: int, *inputs: Shape) -> Op:
+        """Return this op after units of its inputs were resized; :meth:`resized` unless the op must know which.
+
+        Args:
+            maps: for every input, where its units come from, or None when they are what they were.
+            units: its own output units.
+            inputs: the new input shapes.
+        """
+        return self.resized(units, *inputs)
 
     def module(self, *inputs: Shape) -> Any:
         """Return a fresh ``torch.nn.Module`` that holds the tensors, or None for a stateless op."""

@@ -149,7 +149,8 @@ def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
             for source, shape in zip(graph.node(name).inputs, graph.input_shapes(name), strict=True)
         ]
         op = graph.op(name)
-        if (resized := op.resized(len(found), *shapes)) is not op:  # shapes reach the others by themselves
+        sources = tuple(maps.get(source) for source in graph.node(name).inputs)
+        if (resized := op.follow(sources, len(found), *shapes)) is not op:  # shapes reach the others by themselves
             editor.replace(name, resized)
             changed.append(name)
     try:

@@ -12,7 +12,14 @@ class Absorb:
 
 @dataclass(frozen=True)
 class Invariant:
-    """Unit i of every input goes to unit i of the output and to no other: activation, norm, pool, add, multiply."""
+    """Unit i of every input goes to unit i of the output and to no other: activation, norm, pool, add, multiply.
+
+    Args:
+        broadcast: numbers of inputs that have a single unit, which goes to every unit of the output; it may not be
+            resized.
+    """
+
+    broadcast: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,14 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class Select:
+    """The output has the input's units from ``start`` up to ``stop``: slices, chunks, splits."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Fixed:
     """The units may not be resized.
 
@@ -39,4 +54,7 @@ class Fixed:
     reason: str
 
 
-SizeRule = Absorb | Invariant | Stack | Fixed
+SizeRule = Absorb | Invariant | Stack | Select | Fixed
+
+HANDS_ON = (Invariant, Stack, Select)
+"""Rules of ops that have no units of their own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archgraph.graph import Graph, Invariant, Stack, rule_of
+from archgraph.graph import HANDS_ON, Graph, rule_of
 
 
 def params(graph: Graph) -> int:
@@ -46,6 +46,6 @@ def widths(graph: Graph) -> tuple[int, ...]:
 
 def _makers(graph: Graph) -> Iterator[str]:
     for node in graph:
-        own = not isinstance(rule_of(graph, node.name), Invariant | Stack)
+        own = not isinstance(rule_of(graph, node.name), HANDS_ON)
         if own and node.op.macs(*graph.input_shapes(node.name)) > 0:
             yield node.name

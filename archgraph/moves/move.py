@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from archgraph.errors import ArchGraphError, MoveRefused, ParseError
-from archgraph.graph import Absorb, Edit, Graph, Invariant, Op, Rewritable, Shape, Stack, label, parse_op, rule_of
+from archgraph.graph import HANDS_ON, Absorb, Edit, Graph, Op, Rewritable, Shape, label, parse_op, rule_of
 from archgraph.registry import MOVES, OPS
 
 T = TypeVar("T", bound=Rewritable)
@@ -128,7 +128,7 @@ def units_of(graph: Graph, name: str, units: object) -> tuple[int, ...]:
     Raises:
         MoveRefused: when they are no distinct unit numbers, or the node has no units of its own.
     """
-    if isinstance(rule_of(graph, name), Invariant | Stack):
+    if isinstance(rule_of(graph, name), HANDS_ON):
         raise MoveRefused(
             f"node {name!r} has no units of its own, it hands on those of its inputs",
             hint=f"name the node that makes them, for example {_maker(graph, name)!r}",
@@ -163,6 +163,6 @@ def mixing(shape: Shape, units: int, kernel_size: int, place: str, *, stride: in
 
 
 def _maker(graph: Graph, name: str) -> str:
-    while isinstance(rule_of(graph, name), Invariant | Stack):
+    while isinstance(rule_of(graph, name), HANDS_ON):
         name = graph.node(name).inputs[0]
     return name

@@ -20,6 +20,7 @@ from archgraph.ops.merge import Add, Concat, Multiply
 from archgraph.ops.norm import BatchNorm, LayerNorm
 from archgraph.ops.pooling import AvgPool2d, GlobalAvgPool, GlobalMaxPool, MaxPool2d
 from archgraph.ops.reshape import Flatten
+from archgraph.ops.slicing import Slice
 from archgraph.ops.source import Input
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ReLU",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softplus",
     "Tanh",
 ]

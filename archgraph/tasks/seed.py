@@ -17,9 +17,9 @@ NEURONS = 3
 def seed_graph(task: Task) -> Graph:
     """Return a small network that takes the task's inputs and gives its outputs.
 
-    Images get two convolutions with batch norm and SiLU, the second of stride 2, and global average pooling; vectors get
-    two hidden layers with SiLU. The toy of the splitting papers gets the papers' network, one Gaussian neuron without biases, as its input
-    holds a constant already.
+    Images get two convolutions with batch norm and SiLU, the second of stride 2, and global average pooling; vectors
+    get two hidden layers with SiLU. The toy of the splitting papers gets the papers' network, one Gaussian neuron
+    without biases, as its input holds a constant already.
 
     Raises:
         DataError: when inputs are neither images nor vectors, which only a graph of your own can take.
