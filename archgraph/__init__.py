@@ -1,7 +1,7 @@
 """archgraph: neural-architecture search on editable graphs.
 
-An architecture is a :class:`Graph`, a value. With weights it is a :class:`Network`. Moves rewrite either; drivers search;
-one backend evaluates; the best network leaves as plain PyTorch. Heavy parts load when they are first used.
+An architecture is a :class:`Graph`, a value. With weights it is a :class:`Network`. Moves rewrite either; drivers
+search; one backend evaluates; the best network leaves as plain PyTorch. Heavy parts load when they are first used.
 """
 
 import sys
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Facade(ModuleType):
-    """Keeps ``archgraph.search`` and ``archgraph.export`` the functions when the folders of those names are imported."""
+    """Keeps ``archgraph.search`` and ``archgraph.export`` functions when the folders of those names are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _LATER and isinstance(value, ModuleType)):
