@@ -4,8 +4,8 @@
     python benchmarks/splitting_digits.py --net conv
 
 Both methods start from the same trained network in every seed and split the same number of units in every stage.
-Printed are means over seeds: training loss, validation accuracy, and the median of measured over predicted change of the
-loss.
+Printed are means over seeds: training loss, validation accuracy, and the median of measured over predicted change of
+the loss.
 """
 
 from __future__ import annotations

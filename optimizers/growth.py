@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from archgraph import rng
 from archgraph.errors import SettingError
 from archgraph.evaluation import Measure, Origin, Recipe, Report, Score, SiteScore, Train
-from archgraph.graph import Graph, label
+from archgraph.graph import Edit, Graph, label
 from archgraph.metrics import params
 from archgraph.moves import Split
 from archgraph.net import Network, State, inherit_state
@@ -33,7 +34,7 @@ class Site:
         node: its node.
         unit: its number.
         index: the value of the criterion for one unit of squared displacement; negative promises a lower loss.
-        direction: ``[D]`` where to, of length one.
+        direction: ``[D]`` where to, of length one; a last coordinate beyond the weight row is the bias's.
         row: length of its weight row.
     """
 
@@ -44,13 +45,18 @@ class Site:
     row: float
 
     @property
+    def length(self) -> float:
+        """What steps are measured in: the length of the row."""
+        return max(self.row, ROW_FLOOR)
+
+    @property
     def rank(self) -> float:
         """Index for a displacement as long as the row, which does not depend on the row's scale under batch norm."""
-        return self.index * max(self.row, ROW_FLOOR) ** 2
+        return self.index * self.length**2
 
     def predicted(self, step: float) -> float:
         """Return the predicted change of the loss for a displacement of ``step`` times the row's length."""
-        return 0.5 * step**2 * self.rank
+        return 0.5 * (step * self.length) ** 2 * self.index
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Growth(Driver):
 
     Args:
         graph: where to start: a graph, or a network that is trained on.
-        growth: units split in a stage, as a fraction of all that can be scored.
+        growth: units split in a stage, as a fraction of all that can be scored, rounded down, but one at least.
         added_params: trainable numbers that a stage may add at most, counted on the rewritten graph; None for no limit.
         step: displacement of the copies, as a fraction of the length of the unit's weight row.
         stages: stages at most; None for as many as help and the budget allows.
@@ -87,6 +93,9 @@ class Growth(Driver):
             raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=self.growth)
         if not self.step > 0.0:
             raise SettingError("step must be positive", got=self.step)
+        for name, least in (("stages", 0), ("samples", 1)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise SettingError(f"{name} must be at least {least}", got=getattr(self, name))
         if self.added_params is not None and self.added_params < 1:
             raise SettingError("added_params must be positive", got=self.added_params)
         if self.state not in ("carry", "fresh"):
@@ -108,9 +117,7 @@ class Growth(Driver):
         seed = rng.derive(setting.seed, "growth")
         report = yield Train(self.graph, setting.recipe, seed=rng.derive(seed, "train", 0))
         stage = 0
-        while self.stages is None or stage < self.stages:
-            if not report.ok or report.network is None:
-                return f"stage {stage} could not be evaluated: {report.failure}"
+        while report.network is not None and (self.stages is None or stage < self.stages):
             parent, stage = report.network, stage + 1
             options = {"include_bias": self.include_bias, "keep_matrices": self.wants_matrices}
             scored = yield Score(parent, "splitting", samples=self.samples, seed=seed, options=options)
@@ -122,9 +129,11 @@ class Growth(Driver):
             before = yield Measure(parent.to(torch.float64), "train")
             step, grown = self.step, None
             for _ in range(HALVINGS + 1):
-                moves = splits(chosen, step, self.include_bias)
+                moves = splits(chosen, step, parent.graph)
                 candidate, state = apply(moves, parent, report.state if self.state == "carry" else None)
                 after = yield Measure(apply(moves, parent.to(torch.float64), None)[0], "train")
+                if not (before.ok and after.ok):
+                    return f"stage {stage} could not be measured: {before.failure or after.failure}"
                 measured = after.metrics["train.loss"] - before.metrics["train.loss"]
                 if measured < 0.0 or not self.rejects:
                     grown = candidate
@@ -142,6 +151,8 @@ class Growth(Driver):
             )
             recipe = self.tune or setting.recipe
             report = yield Train(grown, recipe, rng.derive(seed, "train", stage), state, origin)
+        if report.network is None:
+            return f"stage {stage} could not be evaluated: {report.failure}"
         return f"all {stage} stages are done"
 
 
@@ -153,7 +164,7 @@ def choose(driver: Growth, network: Network, scored: Report, seed: int) -> list[
     """
     scores = dict(scored.scores)
     total = sum(len(one.index) for one in scores.values())
-    wanted = max(1, round(driver.growth * total))
+    wanted = max(1, int(driver.growth * total + 1e-9))
     order = {name: position for position, name in enumerate(network.graph.nodes)}
     labels = label(network.graph)
     chosen: list[Site] = []
@@ -174,30 +185,56 @@ def _affordable(driver: Growth, graph: Graph, sites: list[Site]) -> bool:
     if driver.added_params is None:
         return True
     grown = graph
-    for move in splits(sites, 0.0):
+    for move in splits(sites, 0.0, graph):
         grown = move.apply(grown)
     return params(grown) - params(graph) <= driver.added_params
 
 
-def splits(sites: list[Site], step: float, include_bias: bool = False) -> list[Split]:
-    """Return the moves that split units, later nodes first.
+def splits(sites: list[Site], step: float, graph: Graph) -> list[Split]:
+    """Return the moves that split units of a graph, one a node, to be applied in their order: later nodes first.
 
     In that order a direction is given in the coordinates of a row whose inputs are not split yet; when they are, later,
-    the copied columns take their share, and the displacement stays the same function of the input.
+    the copied columns take their share, and the displacement stays the same function of the input. Units that are
+    coupled across nodes (residual sums) are copied earlier than that: there the unit's number and its direction follow.
+
+    Args:
+        sites: what to split, in the order of the graph, one unit at most of any coupled set.
+        step: displacement, as a fraction of the length of the unit's weight row.
+        graph: the graph before.
     """
     moves = []
     for node in dict.fromkeys(site.node for site in reversed(sites)):
         own = [site for site in sites if site.node == node]
-        moves.append(
-            Split.along(
-                node,
-                [site.unit for site in own],
-                torch.stack([site.direction for site in own]),
-                step=[step * max(site.row, ROW_FLOOR) for site in own],
-                bias=include_bias and own[0].direction.numel() > 1,
-            )
+        move = Split.along(
+            node,
+            [site.unit for site in own],
+            torch.stack([site.direction for site in own]),
+            step=[step * site.length for site in own],
+            bias=own[0].direction.numel() > _entries(graph, node),
         )
+        edit = move.plan(graph)
+        sites = [_follow(site, edit) for site in sites if site.node != node]
+        graph = edit.after
+        moves.append(move)
     return moves
+
+
+def _follow(site: Site, edit: Edit) -> Site:
+    """Return a site after an edit: where its unit stands, and its direction over inputs of which some are copied."""
+    unit = int((edit.unit_map(site.node).index == site.unit).argmax())
+    inputs, direction = edit.input_map(site.node), site.direction
+    if not inputs.is_identity:
+        spec = edit.before.tensors(site.node)["weight"]
+        axis, entries = spec.axes.index("in") - 1, _entries(edit.before, site.node)
+        row = direction[:entries].reshape(spec.shape[1:]).movedim(axis, -1)
+        row = row[..., torch.from_numpy(inputs.index.copy())] * torch.from_numpy(inputs.coefficient.copy()).to(row)
+        direction = torch.cat([row.movedim(-1, axis).flatten(), direction[entries:]])
+    return replace(site, unit=unit, direction=direction)
+
+
+def _entries(graph: Graph, node: str) -> int:
+    """Return the number of entries of a weight row; a longer direction has the bias last."""
+    return math.prod(graph.tensors(node)["weight"].shape[1:])
 
 
 def apply(moves: list[Split], network: Network, state: State | None) -> tuple[Network, State | None]:

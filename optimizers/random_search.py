@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from archgraph import rng
+from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Train
 from archgraph.graph import Graph
 from archgraph.search import Driver, Setting, Steps, default_settings, read_settings
@@ -32,10 +33,17 @@ class RandomSearch(Driver):
     Args:
         space: where graphs come from.
         candidates: how many at most; None for as many as the budget allows.
+
+    Raises:
+        SettingError: when ``candidates`` is negative.
     """
 
     space: Space
     candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.candidates is not None and self.candidates < 0:
+            raise SettingError("candidates must be at least 0", got=self.candidates)
 
     def steps(self, setting: Setting) -> Steps:
         number = 0
@@ -53,6 +61,9 @@ class RandomSearch(Driver):
     @classmethod
     def from_settings(cls, graph: Graph, settings: Mapping[str, str]) -> Self:
         """Build the driver on the widths of a seed graph; ``low`` and ``high`` bound the width factors."""
+        for name in settings:
+            if name not in cls.settings():
+                raise UnknownName.among(f"setting of {cls.__name__}", name, cls.settings())
         own = {name: text for name, text in settings.items() if name not in ("low", "high")}
         bounds = {name: text for name, text in settings.items() if name in ("low", "high")}
         return cls(Widths(graph, **read_settings(Widths, bounds)), **read_settings(cls, own))

@@ -34,15 +34,9 @@ class RandomSplitting(Growth):
             directions /= directions.norm(dim=1, keepdim=True)
             expected = rayleigh(found.matrices.cpu().double(), directions)
             lengths = rows(network, node)
-            for unit in range(len(directions)):
-                yield RandomSite(
-                    node,
-                    unit,
-                    float(expected[unit]),
-                    directions[unit],
-                    float(lengths[unit]),
-                    float(found.index[unit]),
-                )
+            for unit, lowest in enumerate(found.index.tolist()):
+                if lowest < 0.0:
+                    yield RandomSite(node, unit, float(expected[unit]), directions[unit], float(lengths[unit]), lowest)
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,4 @@ class RandomSite(Site):
 
     @property
     def rank(self) -> float:
-        return self.lowest * self.row**2
-
-    def predicted(self, step: float) -> float:
-        return 0.5 * step**2 * self.index * self.row**2
+        return self.lowest * self.length**2

@@ -3,8 +3,9 @@
 The splitting matrix of unit ``u`` of a linear or convolution node needs the curvature of everything between its
 pre-activation and the next op that mixes units. It has a closed form when that is: per-unit affine ops on the same
 positions (batch norm in eval mode, sums with other tensors, dropout switched off), at most one activation on any path,
-and after it only ops that are linear in the unit (pooling, flatten, concat, sums, batch norm). Along a path with
-activation ``a`` the pre-activation is ``z_a = s_a (w . x) + rest`` and the unit's matrix is the sum over paths
+and after it only ops that are linear in the unit (pooling, flatten, concat, sums, batch norm, depthwise convolution;
+max pooling is linear but where two positions tie). Along a path with activation ``a`` the pre-activation is
+``z_a = s_a (w . x) + rest``, and the unit's matrix is the sum over paths
 ``S = sum_a s_a^2 E[g_a sigma_a''(z_a) x x^T]``, with ``g_a`` the loss's gradient at the output of ``a``.
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archgraph import ops
-from archgraph.graph import Absorb, Graph, refusal, rule_of
+from archgraph.criteria.activation import ACTIVATIONS
+from archgraph.graph import Absorb, Graph, Op, refusal, rule_of
 
 _KEEPS_POSITIONS = (ops.BatchNorm, ops.Add, ops.Dropout, ops.Identity, ops.Concat)
 _LINEAR = (*_KEEPS_POSITIONS, ops.AvgPool2d, ops.MaxPool2d, ops.GlobalAvgPool, ops.GlobalMaxPool, ops.Flatten)
@@ -64,7 +66,6 @@ def closure(graph: Graph, name: str) -> tuple[Path, ...] | Refused:
 def _walk(graph: Graph, name: str) -> tuple[Path, ...] | Refused:
     paths: list[Path] = []
     seen: set[tuple[str, int]] = set()
-    bent: set[str] = set()
     waiting: list[tuple[str, tuple[tuple[str, int], ...], int, bool, bool]] = [(name, (), 0, False, False)]
     while waiting:
         here, norms, offset, moved, curved = waiting.pop()
@@ -76,12 +77,13 @@ def _walk(graph: Graph, name: str) -> tuple[Path, ...] | Refused:
                 if curved:
                     return Refused(f"passes a second activation, node {user!r}, before its units are mixed")
                 if moved:
-                    return Refused(f"is pooled before its activation, node {user!r}")
+                    return Refused(f"is pooled or flattened before its activation, node {user!r}")
+                if op.curve not in ACTIVATIONS or op.curve == ops.Identity.curve:
+                    return Refused(f"is bent by node {user!r} ({type(op).__name__}), whose curvature is not known")
                 paths.append(Path(user, norms, offset))
-                bent.add(user)
                 waiting.append((user, (), 0, False, True))
                 continue
-            if not isinstance(op, _LINEAR):
+            if not (isinstance(op, _LINEAR) or (curved and _is_depthwise(op))):
                 return Refused(f"passes node {user!r} ({type(op).__name__}), for which there is no closed form")
             places = [position for position, source in enumerate(node.inputs) if source == here]
             for place in places if isinstance(op, ops.Concat) else places[:1]:
@@ -99,3 +101,8 @@ def _walk(graph: Graph, name: str) -> tuple[Path, ...] | Refused:
                 passed = (*norms, (user, offset)) if isinstance(op, ops.BatchNorm) else norms
                 waiting.append((user, passed, start, moved or not isinstance(op, _KEEPS_POSITIONS), False))
     return tuple(paths)
+
+
+def _is_depthwise(op: Op) -> bool:
+    """Whether a node that hands units on is a convolution: the walk has stopped at those that mix or pin them."""
+    return isinstance(op, ops.Conv2d)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from archgraph.errors import ArchGraphError, DataError, EvaluationFailed
+from archgraph.errors import ArchGraphError, DataError, EvaluationFailed, SettingError, UnknownName
 from archgraph.evaluation.report import Epoch, Ledger, Report
 from archgraph.evaluation.request import Measure, Request, Score, Train
 from archgraph.evaluation.scorer import score_sites, subset
@@ -23,6 +23,10 @@ from archgraph.tasks import Task
 
 Progress = Callable[[Request, Epoch, int], None]
 """Called after every epoch of a training with the request, the epoch's metrics and the number of epochs."""
+
+
+_REQUEST = (SettingError, UnknownName, DataError)
+"""What is wrong with a request whatever the candidate: it ends the search, where all else fails one trial."""
 
 
 class Evaluator:
@@ -50,8 +54,10 @@ class Evaluator:
         """Answer a request; a candidate that raises, diverges or runs out of memory gives a failed report.
 
         Raises:
-            ArchGraphError: when the request itself cannot be carried out, whatever the candidate: an unknown optimizer,
-                a network that does not fit the task.
+            SettingError: when the request itself cannot be carried out, whatever the candidate: options that its
+                optimizer does not take.
+            UnknownName: when an optimizer, criterion, node or split is not known.
+            DataError: when a network does not fit the task.
         """
         key = self.key(request)
         if key in self._known:
@@ -61,12 +67,10 @@ class Evaluator:
             torch.cuda.reset_peak_memory_stats(self.device)
         try:
             report = self._answer(request)
-        except EvaluationFailed as error:
-            report = Report(key, failure=error.what)
-        except ArchGraphError:
+        except _REQUEST:
             raise
-        except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
-            report = Report(key, failure=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        except Exception as error:
+            report = Report(key, failure=_reason(error))
         ledger = replace(
             report.ledger,
             wall_seconds=time.perf_counter() - clock,
@@ -84,6 +88,8 @@ class Evaluator:
         check_fit(request.network.graph, self.task)
         if isinstance(request, Score):
             return self._score(request)
+        if request.split not in self.task.splits:
+            raise UnknownName.among("split", request.split, self.task.splits)
         samples = len(self.task.splits[request.split])
         found = measure(request.network, self.task, request.split, device=self.device)
         return Report(
@@ -96,48 +102,74 @@ class Evaluator:
         subject = request.subject
         graph = subject if isinstance(subject, Graph) else subject.graph
         check_fit(graph, self.task)
-        network = Network.init(subject, request.seed) if isinstance(subject, Graph) else subject
-        progress = self.progress
-        watch = None if progress is None else lambda epoch, epochs: progress(request, epoch, epochs)
-        done = train(
-            network,
-            self.task,
-            request.recipe,
-            seed=request.seed,
-            state=request.state,
-            device=self.device,
-            watch=watch,
-        )
+        curve: list[Epoch] = []
+
+        def watch(epoch: Epoch, epochs: int) -> None:
+            curve.append(epoch)
+            if self.progress is not None:
+                self.progress(request, epoch, epochs)
+
         metrics = describe(graph)
-        seen = done.evaluated
-        for split in ("train", "val"):
-            found = measure(done.network, self.task, split, device=self.device)
-            metrics |= {f"{split}.{name}": value for name, value in found.items()}
-            seen += len(self.task.splits[split])
-        if not metrics["train.loss"] < float("inf"):
-            raise EvaluationFailed(f"training diverged: the loss of the trained network is {metrics['train.loss']}")
-        ledger = Ledger(
-            epochs=float(len(done.curve)),
-            samples=done.samples + seen,
-            train_macs=3 * forward_macs(network, done.samples),
-            eval_macs=forward_macs(network, seen),
-        )
+        try:
+            network = Network.init(subject, request.seed) if isinstance(subject, Graph) else subject
+            done = train(
+                network,
+                self.task,
+                request.recipe,
+                seed=request.seed,
+                state=request.state,
+                device=self.device,
+                watch=watch,
+            )
+            for split in ("train", "val"):
+                found = measure(done.network, self.task, split, device=self.device)
+                metrics |= {f"{split}.{name}": value for name, value in found.items()}
+                if not found["loss"] < float("inf"):
+                    raise EvaluationFailed(f"training diverged: the {split} loss of the network is {found['loss']}")
+        except _REQUEST:
+            raise
+        except Exception as error:
+            begun = min(len(curve) + 1, request.recipe.epochs)  # the epoch that failed is paid for
+            ledger = self._bill(graph, begun, len(curve))
+            return Report("", describe(graph), curve=tuple(curve), ledger=ledger, failure=_reason(error))
+        ledger = self._bill(graph, len(curve), len(curve), ("train", "val"))
         return Report("", metrics, done.network, done.state, curve=done.curve, ledger=ledger)
+
+    def _bill(self, graph: Graph, epochs: int, validations: int, measured: tuple[str, ...] = ()) -> Ledger:
+        """Return the bill of a training with its validations, and of measuring splits afterwards."""
+        trained = epochs * len(self.task.splits["train"])
+        seen = validations * len(self.task.splits["val"]) + sum(len(self.task.splits[split]) for split in measured)
+        return Ledger(
+            epochs=float(epochs),
+            samples=trained + seen,
+            train_macs=3 * macs(graph) * trained,
+            eval_macs=macs(graph) * seen,
+        )
 
     def _score(self, request: Score) -> Report:
         data = self.task.splits["train"].to(self.device)
         x, y = subset(data.x, data.y, request.samples, request.seed)
-        found = score_sites(
-            request.network.to(self.device),
-            x,
-            y,
-            self.task.loss,
-            criterion=request.criterion,
-            sites=request.sites,
-            options=request.options,
-        )
+        try:
+            found = score_sites(
+                request.network.to(self.device),
+                x,
+                y,
+                self.task.loss,
+                criterion=request.criterion,
+                sites=request.sites,
+                options=request.options,
+            )
+        except DataError as error:  # the network fits the task, so it is its numbers
+            raise EvaluationFailed(error.what) from error
         ledger = Ledger(samples=found.samples, score_macs=found.macs)
         return Report("", scores=found.scores, refused=found.refused, ledger=ledger)
+
+
+def _reason(error: Exception) -> str:
+    """Return why an evaluation failed, in one line."""
+    if isinstance(error, ArchGraphError):
+        return error.what
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")
 
 
 def describe(graph: Graph) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -49,16 +50,20 @@ class Recipe:
     options: Options = ()
 
     def __post_init__(self) -> None:
-        items = self.options.items() if isinstance(self.options, Mapping) else self.options
-        object.__setattr__(self, "options", tuple(sorted((str(key), value) for key, value in items)))
+        object.__setattr__(self, "options", _options(self.options))
+        if not isinstance(self.optimizer, str):
+            raise SettingError("recipe: optimizer must be a name", got=repr(self.optimizer))
         for name, least in (("epochs", 0), ("batch_size", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise SettingError(f"recipe: {name} must be a whole number of at least {least}", got=value)
-        if not 0.0 < self.lr < float("inf"):
-            raise SettingError("recipe: lr must be positive", got=self.lr)
-        if not 0.0 <= self.weight_decay < float("inf"):
-            raise SettingError("recipe: weight_decay must not be negative", got=self.weight_decay)
+        for name in ("lr", "weight_decay"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0.0 <= value < float("inf") or (name == "lr" and value == 0.0):
+                bound = "positive" if name == "lr" else "0 or more"
+                raise SettingError(f"recipe: {name} must be a number, {bound}", got=repr(value))
+            object.__setattr__(self, name, float(value))  # equal recipes print alike
         for name, known in (("schedule", SCHEDULES), ("keep", ("last", "best"))):
             if getattr(self, name) not in known:
                 raise SettingError(f"recipe: {name} must be one of {', '.join(known)}", got=getattr(self, name))
@@ -107,4 +112,23 @@ class Recipe:
         """Return the learning rate of a step (from 0) out of all ``steps`` of a training."""
         if self.schedule == "constant" or steps == 0:
             return self.lr
-        return 0.5 * self.lr * (1.0 + float(torch.cos(torch.tensor(torch.pi * step / steps, dtype=torch.float64))))
+        return 0.5 * self.lr * (1.0 + math.cos(math.pi * step / steps))
+
+
+def _options(given: Any) -> tuple[tuple[str, Any], ...]:
+    """Return options as sorted pairs of name and value, lists as tuples, so that a recipe can be hashed."""
+    try:
+        pairs = [(str(key), _frozen(value)) for key, value in (given.items() if isinstance(given, Mapping) else given)]
+    except (TypeError, ValueError):
+        raise SettingError("recipe: options must be names with values", got=repr(given)) from None
+    names = [name for name, _ in pairs]
+    for name in names:
+        if name in ("params", "lr", "weight_decay"):
+            raise SettingError(f"recipe: {name} is no option of the optimizer", hint="Recipe(lr=..., weight_decay=...)")
+        if names.count(name) > 1:
+            raise SettingError(f"recipe: option {name!r} is given twice")
+    return tuple(sorted(pairs, key=lambda pair: pair[0]))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from archgraph.errors import SettingError
 from archgraph.evaluation.recipe import Recipe
 from archgraph.graph import Graph
 from archgraph.net import Network, State
@@ -71,6 +72,9 @@ class Score:
         samples: how many training samples to use; all by default.
         seed: which samples, when not all.
         options: settings of the criterion.
+
+    Raises:
+        SettingError: when ``samples`` is no positive number.
     """
 
     network: Network
@@ -79,6 +83,13 @@ class Score:
     samples: int | None = None
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.sites is not None:
+            object.__setattr__(self, "sites", (self.sites,) if isinstance(self.sites, str) else tuple(self.sites))
+        count = self.samples
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise SettingError("samples must be a positive whole number, or None for all", got=repr(count))
 
     @cached_property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,6 +32,9 @@ BATCH = 512
 
 MATRIX_BYTES = 2**28
 """Largest size of the splitting matrices of one node."""
+
+_KINKED = (ops.ReLU, ops.LeakyReLU)
+_DIVERGED = "check the data and the weights: the training has probably diverged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +84,11 @@ def score(
         data, loss = (task.splits["train"].x, task.splits["train"].y), task.loss
     if data is None or loss is None:
         raise SettingError("nothing to score on", expected="data=(x, y) and loss=..., or task=...")
-    found = score_sites(network, data[0], data[1], Loss.named(loss), criterion=criterion, sites=sites, options=options)
+    x, y = data
+    _check_data(network, x, y)
+    found = score_sites(network, x, y, Loss.named(loss), criterion=criterion, sites=sites, options=options)
     if not found.scores:
-        reasons = "\n".join(f"{name} {reason}" for name, reason in found.refused.items())
+        reasons = "\n".join(f"node {name!r} {reason}" for name, reason in found.refused.items())
         raise DataError("no node of this network can be scored", place=reasons or None)
     return {name: one.index for name, one in found.scores.items()}
 
@@ -128,35 +133,42 @@ def subset(x: Tensor, y: Tensor, samples: int | None, seed: int) -> tuple[Tensor
     return x[rows], y[rows]
 
 
+def _check_data(network: Network, x: Tensor, y: Tensor) -> None:
+    graph = network.graph
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise DataError(
+            "only networks with one input and one output can be scored",
+            got=f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+        )
+    wanted = graph.shape(graph.inputs[0]).dims
+    if tuple(x.shape[1:]) != wanted or not len(x) or len(x) != len(y):
+        raise DataError(
+            "the data do not fit the network",
+            expected=f"inputs {['N', *wanted]} and N targets, N at least 1",
+            got=f"inputs {list(x.shape)} and targets {list(y.shape)}",
+            place=str(graph.node(graph.inputs[0])),
+        )
+
+
 # ---------------------------------------------------------------------- splitting
 def _splitting(
     network: Network, x: Tensor, y: Tensor, loss: Loss, sites: tuple[str, ...] | None, options: dict[str, Any]
 ) -> Scored:
-    bias, smoothing = bool(options.pop("include_bias", False)), options.pop("smoothing", None)
-    keep = bool(options.pop("keep_matrices", False))
-    if options:
-        raise SettingError(
-            f"criterion 'splitting' has no option {next(iter(options))!r}", expected="include_bias, smoothing"
-        )
+    bias, keep, smoothing = _options(**options)
     paths, refused = _closures(network, sites, bias)
     graph = network.graph
     values = {graph.node(name).inputs[0] for name in paths}
     values |= {graph.node(path.activation).inputs[0] for found in paths.values() for path in found}
     grads = {path.activation for found in paths.values() for path in found}
     means = {name: Accumulator() for name in paths}
-    spent = 0
-    betas: dict[str, float] = {}
-    for start in range(0, len(x) if paths else 0, BATCH):
-        batch, target = x[start : start + BATCH].to(network.dtype), y[start : start + BATCH]
-        if target.is_floating_point():
-            target = target.to(network.dtype)
+    kinked = {name for name in grads if isinstance(graph.op(name), _KINKED)} if smoothing is None else set()
+    betas = _betas(network, x, y, loss, kinked)
+    spent = macs(graph) * len(x) if betas else 0
+    for batch, target in _batches(network, x, y) if paths else ():
         seen = capture(network, batch, partial(_loss, loss, target), values=values, grads=grads)
         spent += 3 * macs(graph) * len(batch)
         for name, found in paths.items():
-            for path in found:
-                if path.activation not in betas:
-                    betas[path.activation] = _beta(seen, graph.node(path.activation).inputs[0], smoothing)
-            matrices = _matrices(network, name, found, seen, bias, betas)
+            matrices = _matrices(network, name, found, seen, bias, betas, smoothing or 1.0)
             means[name].add(matrices, samples=len(batch))
             spent += len(batch) * graph.shape(name).positions * matrices.numel()
     scores = {}
@@ -165,6 +177,38 @@ def _splitting(
         scores[name] = SiteScore(index, vectors, mean.matrices if keep else None)
         spent += 9 * vectors.shape[0] * vectors.shape[1] ** 3
     return Scored(scores, refused, len(x), spent)
+
+
+def _options(
+    include_bias: bool = False, keep_matrices: bool = False, smoothing: float | None = None, **unknown: Any
+) -> tuple[bool, bool, float | None]:
+    """Check the criterion's options.
+
+    Args:
+        include_bias: whether the layer's own bias is displaced too.
+        keep_matrices: whether the matrices are handed out beside their eigenpairs.
+        smoothing: sharpness of the softplus that stands in for a kink; 10 over the spread of the pre-activations, by
+            activation, where it is None.
+        **unknown: refused.
+    """
+    if unknown:
+        raise SettingError(
+            f"criterion 'splitting' has no option {next(iter(unknown))!r}",
+            expected="include_bias, keep_matrices, smoothing",
+        )
+    for name, value in (("include_bias", include_bias), ("keep_matrices", keep_matrices)):
+        if not isinstance(value, bool):
+            raise SettingError(f"{name} must be True or False", got=repr(value))
+    if smoothing is not None:
+        number = isinstance(smoothing, int | float) and not isinstance(smoothing, bool)
+        if not number or not 0.0 < smoothing < float("inf"):
+            raise SettingError("smoothing must be a positive number", got=repr(smoothing))
+    return include_bias, keep_matrices, smoothing
+
+
+def _batches(network: Network, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch, target in zip(x.split(BATCH), y.split(BATCH), strict=True):
+        yield batch.to(network.dtype), target.to(network.dtype) if target.is_floating_point() else target
 
 
 def _loss(loss: Loss, targets: Tensor, outputs: Tensor) -> Tensor:
@@ -182,11 +226,12 @@ def _closures(
         if sites is None and not isinstance(op, ops.Linear | ops.Conv2d):
             continue
         found = closure(graph, name)
-        if isinstance(found, Refused):
+        if isinstance(found, Refused) or not isinstance(op, ops.Linear | ops.Conv2d):
+            assert isinstance(found, Refused)  # no other op has a closure
             refused[name] = found.reason
             continue
         weight = network.tensors(name)["weight"]
-        size = weight[0].numel() + bias
+        size = weight[0].numel() + (bias and op.bias)
         if len(weight) * size * size * 8 > MATRIX_BYTES:
             refused[name] = (
                 f"has splitting matrices larger than {MATRIX_BYTES >> 20} MiB ({len(weight)} of {size} rows)"
@@ -199,10 +244,17 @@ def _closures(
 
 
 def _matrices(
-    network: Network, name: str, paths: tuple[Path, ...], seen: Captured, bias: bool, betas: Mapping[str, float]
+    network: Network,
+    name: str,
+    paths: tuple[Path, ...],
+    seen: Captured,
+    bias: bool,
+    betas: Mapping[str, float],
+    beta: float,
 ) -> Tensor:  # [U, D, D]
     """Return the splitting matrices of one node on one batch, summed over its paths."""
     graph, op = network.graph, network.graph.op(name)
+    assert isinstance(op, ops.Linear | ops.Conv2d)
     inputs, units = seen.values[graph.node(name).inputs[0]], graph.shape(name).units
     axis = graph.shape(name).unit_axis + 1
     total: Tensor | None = None
@@ -214,12 +266,12 @@ def _matrices(
             _units_first(seen.values[graph.node(path.activation).inputs[0]].narrow(axis, path.offset, units), axis),
             _scale(network, path, units),
             activation.curve,
-            smoothing=betas[path.activation],
+            smoothing=betas.get(path.activation, beta),
             **activation.options(),
         )
         total = bent if total is None else total + bent
     if total is None:
-        size = network.tensors(name)["weight"][0].numel() + bias
+        size = network.tensors(name)["weight"][0].numel() + (bias and op.bias)
         return inputs.new_zeros(units, size, size)
     if isinstance(op, ops.Conv2d):
         padding = _padding(op)
@@ -235,7 +287,7 @@ def _matrices(
             include_bias=bias and op.bias,
         )
     rows = inputs.reshape(-1, inputs.shape[-1])
-    return splitting_matrix(rows, total, include_bias=bias)
+    return splitting_matrix(rows, total, include_bias=bias and op.bias)
 
 
 def _units_first(tensor: Tensor, axis: int) -> Tensor:
@@ -253,14 +305,25 @@ def _scale(network: Network, path: Path, units: int) -> Tensor | None:
     return total
 
 
-def _beta(seen: Captured, source: str, smoothing: float | None) -> float:
-    """Return the sharpness of the softplus that stands in for a kink: 10 over the spread of the pre-activation."""
-    if smoothing is not None:
-        return float(smoothing)
-    spread = float(seen.values[source].double().std(correction=0))
-    if not spread < float("inf"):
-        raise DataError(f"the values at node {source!r} are not finite", hint="check the data and the weights")
-    return 10.0 / max(spread, 1e-6)
+def _betas(network: Network, x: Tensor, y: Tensor, loss: Loss, kinked: set[str]) -> dict[str, float]:
+    """Return, by activation, the sharpness of the softplus that stands in for a kink: 10 over the spread of its input.
+
+    The spread is that of all samples, so that the scores do not depend on how they are batched.
+    """
+    sources = {name: network.graph.node(name).inputs[0] for name in sorted(kinked)}
+    sums = dict.fromkeys(sources, torch.zeros(3, dtype=torch.float64))  # count, sum, sum of squares
+    for batch, target in _batches(network, x, y) if sources else ():
+        seen = capture(network, batch, partial(_loss, loss, target), values=sources.values())
+        for name, source in sources.items():
+            z = seen.values[source].double()
+            sums[name] = sums[name] + torch.stack([z.new_tensor(z.numel()), z.sum(), z.square().sum()]).cpu()
+    betas = {}
+    for name, (count, total, squares) in ((name, one.tolist()) for name, one in sums.items()):
+        spread = max(squares / count - (total / count) * (total / count), 0.0) ** 0.5
+        if not spread < float("inf"):
+            raise DataError(f"the values at node {sources[name]!r} are not finite", hint=_DIVERGED)
+        betas[name] = 10.0 / max(spread, 1e-6)
+    return betas
 
 
 def _padding(op: ops.Conv2d) -> tuple[int, int] | None:

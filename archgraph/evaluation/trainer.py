@@ -59,7 +59,7 @@ def train(
         watch: called after every epoch.
 
     Returns:
-        The trained network, on the CPU.
+        The trained network and the optimizer's state, on the CPU; with ``keep="best"`` as they were after that epoch.
 
     Raises:
         EvaluationFailed: when the loss stops being finite.
@@ -73,7 +73,7 @@ def train(
     if state:
         load_state(module, optimizer, state)
     curve: list[Epoch] = []
-    best: tuple[float, Network] | None = None
+    best: tuple[float, Network, State] | None = None
     with _isolated(rng.derive(seed, "train"), device):
         order = torch.Generator().manual_seed(rng.derive(seed, "order"))
         for epoch in range(1, recipe.epochs + 1):
@@ -81,18 +81,28 @@ def train(
             metrics = {"train.running-loss": mean}
             metrics |= {f"val.{name}": value for name, value in predict(module, data["val"], task).items()}
             curve.append(Epoch(epoch, metrics))
-            if recipe.keep == "best" and (best is None or metrics["val.loss"] < best[0]):
-                best = (metrics["val.loss"], network.with_weights_of(module))
+            loss = metrics["val.loss"] if metrics["val.loss"] < float("inf") else float("inf")
+            if recipe.keep == "best" and (best is None or loss < best[0]):
+                best = (loss, *_snapshot(network, module, optimizer))
             if watch is not None:
                 watch(curve[-1], recipe.epochs)
-    result = best[1] if best is not None else start.with_weights_of(module)
+    result, moments = best[1:] if best is not None else _snapshot(network, module, optimizer)
     return Trained(
-        result.to("cpu"),
-        state_of(module, optimizer),
+        result,
+        moments,
         tuple(curve),
         samples=recipe.epochs * len(data["train"]),
         evaluated=recipe.epochs * len(data["val"]),
     )
+
+
+def _snapshot(network: Network, module: fx.GraphModule, optimizer: torch.optim.Optimizer) -> tuple[Network, State]:
+    """Return weights and optimizer state as they are now, on the CPU."""
+    state = {
+        label: {name: value.cpu() for name, value in entries.items()}
+        for label, entries in state_of(module, optimizer).items()
+    }
+    return network.with_weights_of(module).to("cpu"), state
 
 
 def _epoch(
@@ -106,18 +116,18 @@ def _epoch(
 ) -> float:
     """Make one pass over the training split and return the mean loss on the way."""
     module.train()
-    batches = _batches(torch.randperm(len(data), generator=order), recipe.batch_size)
+    rows = torch.randperm(len(data), generator=order).to(data.x.device)
+    batches = _batches(rows, recipe.batch_size)
     total = torch.zeros((), dtype=torch.float64, device=data.x.device)
-    for number, rows in enumerate(batches):
+    for number, batch in enumerate(batches):
         rate = recipe.learning_rate((epoch - 1) * len(batches) + number, recipe.epochs * len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = rows.to(data.x.device)
         optimizer.zero_grad(set_to_none=True)
-        loss = task.loss(module(data.x[rows]), data.y[rows])
+        loss = task.loss(module(data.x[batch]), data.y[batch])
         loss.backward()
         optimizer.step()
-        total += loss.detach() * len(rows)
+        total += loss.detach() * len(batch)
     mean = float(total) / len(data)
     if not mean < float("inf"):
         raise EvaluationFailed(f"training diverged: the loss is {mean} in epoch {epoch}", hint="a smaller lr")
@@ -149,7 +159,7 @@ def forward_macs(network: Network, samples: int) -> int:
 def _batches(rows: Tensor, size: int) -> list[Tensor]:
     """Cut into batches; a single sample left over joins the last batch, for batch norm needs two."""
     parts = list(rows.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
 
@@ -161,7 +171,10 @@ def _cast(data: Split, dtype: torch.dtype) -> Split:
 
 @contextlib.contextmanager
 def _isolated(seed: int, device: torch.device | str) -> Iterator[None]:
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    cuda = torch.device(device).type == "cuda"
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds all devices
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield

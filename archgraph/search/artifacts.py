@@ -24,6 +24,19 @@ class Artifacts:
         self.folder = folder
         self._memory: dict[str, bytes] = {}
 
+    def prepare(self) -> None:
+        """Make the folder, so that a place that cannot be written is known before anything is computed.
+
+        Raises:
+            StorageError: when it cannot be made or written.
+        """
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=self.folder).close()
+            except OSError as error:
+                raise self._unwritable(error) from error
+
     def put(self, content: bytes, kind: str) -> str:
         """Store content and return its name, ``"<sha256>.<kind>"``.
 
@@ -36,14 +49,11 @@ class Artifacts:
             return name
         path = self._path(name)
         try:
-            if not path.exists():
+            if not path.exists() or path.stat().st_size != len(content):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write(path, content)
         except OSError as error:
-            raise StorageError(
-                f"cannot store a result in {self.folder}: {error.strerror or error}",
-                hint="free some space, or name another folder; what was stored before is safe",
-            ) from error
+            raise self._unwritable(error) from error
         return name
 
     def get(self, name: str) -> bytes:
@@ -70,6 +80,12 @@ class Artifacts:
 
     def __contains__(self, name: object) -> bool:
         return name in self._memory if self.folder is None else self._path(str(name)).exists()
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"cannot store results in {self.folder}: {error.strerror or error}",
+            hint="free some space, or name another folder; what was stored before is safe",
+        )
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

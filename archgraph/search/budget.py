@@ -9,6 +9,9 @@ from typing import Any, Self
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Ledger
 
+WHOLE = ("evaluations", "max_params")
+"""Limits that count things."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -24,7 +27,7 @@ class Budget:
         max_macs: multiply-accumulates of a candidate's forward pass on one sample; larger ones are refused.
 
     Raises:
-        SettingError: when a limit is not positive.
+        SettingError: when a limit is not positive, or no whole number where things are counted.
     """
 
     evaluations: int | None = None
@@ -37,8 +40,11 @@ class Budget:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                raise SettingError(f"budget: {field.name} must be a positive number", got=value)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and value > 0):  # NaN is refused too
+                raise SettingError(f"budget: {field.name} must be a positive number", got=repr(value))
+            if value is not None and field.name in WHOLE and value != value // 1:
+                raise SettingError(f"budget: {field.name} must be a whole number", got=repr(value))
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Self:
@@ -60,7 +66,7 @@ class Budget:
                 value = float(text)
             except ValueError:
                 raise SettingError(f"budget: {name} must be a positive number", got=text) from None
-            limits[name] = int(value) if name in ("evaluations", "max_params") and value == int(value) else value
+            limits[name] = int(value) if name in WHOLE and value.is_integer() else value
         return cls(**limits)
 
     def spent(self, evaluations: int, ledger: Ledger) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from archgraph.errors import SettingError
+import torch
+
+from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import (
     Evaluator,
     Ledger,
@@ -24,6 +27,10 @@ from archgraph.search.study import Study, Trial
 from archgraph.tasks import Task, find
 
 Callback = Callable[[Study, Trial], None]
+"""Called with the study and the trial after every training."""
+
+REFUSED_IN_A_ROW = 100
+"""A search ends when that many candidates one after the other cost nothing, for no budget would ever be spent."""
 
 
 def search(
@@ -46,7 +53,7 @@ def search(
     """Run a driver on a task within a budget and return the study with every network it trained.
 
     Calling it again with the same storage and name carries on: trainings that the study holds are answered from it, so
-    the search ends where it would have ended without the interruption.
+    the search ends where it would have ended without the interruption. A greater budget carries it further.
 
     Args:
         driver: the search method.
@@ -57,7 +64,8 @@ def search(
         name: of the study; ``"<driver>-<task>-<seed>"`` by default.
         seed: of everything random: data splits of tasks given by name, initial weights, order of samples, the driver.
         workers: 1; more workers come with a later version.
-        objective: the metric by which the best trial is chosen; validation error, or loss where there are no classes.
+        objective: the metric by which the best trial is chosen, such as ``"val.error"``, ``"loss"`` (of validation) or
+            ``"params"``; validation error, or loss where there are no classes, by default.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         data_root: folder with data sets, for tasks given by name.
         artifacts: folder for graphs and weights; beside the storage by default.
@@ -72,25 +80,50 @@ def search(
     if isinstance(task, str):
         task = find(task, seed=seed, data_root=data_root)
     recipe, budget = recipe or Recipe(), budget or Budget()
-    objective = objective or ("val.error" if task.loss.classifies else "val.loss")
+    recipe.build(torch.nn.Linear(1, 1))  # what is wrong with it is said before anything is stored
+    objective = _objective(task, objective)
+    evaluator = Evaluator(task, device=device, progress=progress)
     name = name or f"{type(driver).__name__.lower()}-{task.name}-{seed}"
     study = Study(name, storage, objective=objective, artifacts=artifacts)
-    for fact, value in (("task", task.name), ("task_key", task.key), ("recipe", repr(recipe)), ("seed", seed)):
-        known = study.optuna.user_attrs.get(fact)
-        if known is not None and known != value:
-            raise SettingError(
-                f"study {name!r} was begun with another {fact.removesuffix('_key')}",
-                expected=known,
-                got=value,
-                hint="choose another name",
-            )
-        study.note(fact, value)
-    evaluator = Evaluator(task, device=device, progress=progress)
+    study.artifacts.prepare()
+    begun = {"driver": type(driver).__name__, "task": task.name, "task_key": task.key, "recipe": repr(recipe)}
+    _same(study, begun | {"seed": seed})
     for trial in study.trials:
         evaluator.remember(trial.report())
+    study.note("stopped", "")
     session = driver.begin(Setting(recipe, seed))
     run(session, evaluator, study, budget, callbacks)
     return study
+
+
+def _objective(task: Task, name: str | None) -> str:
+    """Return the full name of an objective.
+
+    Raises:
+        UnknownName: when reports on the task have no such metric.
+    """
+    known = [f"{split}.{metric}" for split in ("val", "train") for metric in task.loss.metrics]
+    known += ["params", "macs", "units", "depth"]
+    name = name or ("val.error" if task.loss.classifies else "val.loss")
+    for full in (name, f"val.{name}"):
+        if full in known:
+            return full
+    raise UnknownName.among("objective", name, known)
+
+
+def _same(study: Study, begun: dict[str, Any]) -> None:
+    """Write down how a study was begun, or check that it was begun so."""
+    held = study.facts
+    for fact, value in begun.items():
+        if held.setdefault(fact, value) != value:
+            raise SettingError(
+                f"study {study.name!r} was begun with another {fact.removesuffix('_key')}",
+                expected=held[fact],
+                got=value,
+                hint="choose another name",
+            )
+    for fact, value in begun.items():
+        study.note(fact, value)
 
 
 def run(
@@ -98,11 +131,14 @@ def run(
 ) -> Ledger:
     """Ask, evaluate, record and tell until the session is done or the budget spent; return the bill.
 
+    The bill has all that was asked for, also what was answered from the study or the cache, so that a search that
+    carries on stops where the uninterrupted one does.
+
     Raises:
         SettingError: when the driver asks for the test split.
     """
     held = {trial.facts["key"] for trial in study.trials}
-    bill, evaluations, reason = Ledger(), 0, ""
+    bill, evaluations, refused, reason = Ledger(), 0, 0, ""
     while not session.done and not reason:
         request = session.ask()
         if request is None:
@@ -113,9 +149,12 @@ def run(
         bill = bill + report.ledger
         if isinstance(request, Train):
             evaluations += 1
+            refused = 0 if report.ok or report.ledger.samples else refused + 1
+            if refused == REFUSED_IN_A_ROW:
+                reason = f"the last {refused} candidates could not be trained at all: {report.failure}"
             if report.key not in held:
                 held.add(report.key)
-                trial = study.record(request, report)
+                trial = study.record(request, report, bill)
                 for callback in callbacks:
                     callback(study, trial)
         session.tell(request, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,22 @@ def artifact_folder(url: str | None) -> Path | None:
     Raises:
         StorageError: when the storage is no file.
     """
-    if url is None or url in ("sqlite://", "sqlite:///:memory:"):
+    if url is None:
         return None
-    if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///").partition("?")[0])
-        return path.with_name(path.name + ".artifacts")
-    raise StorageError(f"where do the artifacts of {url!r} go?", hint="name a folder with artifacts=")
+    scheme, _, place = url.partition("://")
+    if scheme.partition("+")[0] == "sqlite":
+        name = place.removeprefix("/").partition("?")[0]
+        return Path(f"{name}.artifacts") if name not in ("", ":memory:") else None
+    raise StorageError(f"where do the artifacts of {masked(url)!r} go?", hint="name a folder with artifacts=")
+
+
+def masked(url: str | None) -> str:
+    """Return a URL for people, without its password.
+
+    >>> masked("postgresql://ada:secret@host/runs"), masked(None)
+    ('postgresql://ada:***@host/runs', 'memory')
+    """
+    return "memory" if url is None else re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 
 def open_study(url: str | None, storage: Any, name: str, *, create: bool, maximize: bool = False) -> Any:
@@ -54,7 +65,7 @@ def open_study(url: str | None, storage: Any, name: str, *, create: bool, maximi
 
     direction = optuna.study.StudyDirection.MAXIMIZE if maximize else optuna.study.StudyDirection.MINIMIZE
     with quiet(), reported(url):
-        known = [study.study_name for study in optuna.get_all_study_summaries(storage, include_best_trial=False)]
+        known = optuna.get_all_study_names(storage)
         if name in known:
             return optuna.load_study(study_name=name, storage=storage)
         if not create:
@@ -65,16 +76,19 @@ def open_study(url: str | None, storage: Any, name: str, *, create: bool, maximi
 @contextlib.contextmanager
 def reported(url: str | None) -> Iterator[None]:
     """Turn what storages raise into :class:`StorageError`."""
+    from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (SQLAlchemyError, OSError, ImportError, AssertionError, RuntimeError) as error:
+    except (SQLAlchemyError, OptunaError, OSError, ImportError, AssertionError, RuntimeError) as error:
         if isinstance(error, StorageError):
             raise
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        cause = error.__cause__ if isinstance(error, OptunaError) and error.__cause__ is not None else error
+        text = str(getattr(cause, "orig", None) or cause)
+        reason = next(iter(text.splitlines()), type(cause).__name__)
         raise StorageError(
-            f"the storage {url} cannot be used: {reason}",
+            f"the storage {masked(url)} cannot be used: {reason}",
             expected="for example sqlite:///runs.db in a folder that exists and can be written",
         ) from error
 

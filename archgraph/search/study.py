@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from archgraph.evaluation import Epoch, Ledger, Report, Train
 from archgraph.graph import Graph
 from archgraph.net import Network, State
 from archgraph.search.artifacts import Artifacts
-from archgraph.search.storage import artifact_folder, open_storage, open_study, quiet, reported
+from archgraph.search.storage import artifact_folder, masked, open_storage, open_study, quiet, reported
 
 MAXIMISED = ("accuracy",)
 """Metrics of which more is better; of all others less is."""
@@ -47,7 +48,7 @@ class Trial:
     @property
     def metrics(self) -> dict[str, float]:
         """Metrics by ``"split.name"`` (``"val.error"``), and of the graph by name (``"params"``)."""
-        return dict(self.facts.get("metrics", {}))
+        return {name: _number(value) for name, value in self.facts.get("metrics", {}).items()}
 
     def metric(self, name: str) -> float:
         """Return a metric by its full name, or by a short one (``"error"`` is ``"val.error"``).
@@ -55,10 +56,11 @@ class Trial:
         Raises:
             UnknownName: when the trial has none called so.
         """
+        metrics = self.metrics
         for full in (name, f"val.{name}"):
-            if full in self.metrics:
-                return self.metrics[full]
-        raise UnknownName.among("metric", name, self.metrics)
+            if full in metrics:
+                return metrics[full]
+        raise UnknownName.among("metric", name, metrics)
 
     @property
     def parent(self) -> int | None:
@@ -78,12 +80,12 @@ class Trial:
     @property
     def predicted(self) -> float | None:
         """Change of the training loss that the criterion predicted for the moves."""
-        return self.facts.get("predicted")
+        return _number(self.facts.get("predicted"))
 
     @property
     def measured(self) -> float | None:
         """Change of the training loss right after the moves, before training."""
-        return self.facts.get("measured")
+        return _number(self.facts.get("measured"))
 
     @property
     def ledger(self) -> Ledger:
@@ -91,9 +93,17 @@ class Trial:
         return Ledger(**self.facts["ledger"])
 
     @property
+    def spent(self) -> Ledger | None:
+        """What the search had spent in all when the trial was done; None when it was recorded without one."""
+        return Ledger(**self.facts["spent"]) if "spent" in self.facts else None
+
+    @property
     def curve(self) -> tuple[Epoch, ...]:
         """The learning curve."""
-        return tuple(Epoch(number, metrics) for number, metrics in self.facts.get("curve", ()))
+        return tuple(
+            Epoch(number, {name: _number(value) for name, value in metrics.items()})
+            for number, metrics in self.facts.get("curve", ())
+        )
 
     @cached_property
     def graph(self) -> Graph:
@@ -118,7 +128,7 @@ class Trial:
         result: dict[str, dict[str, Any]] = {}
         if "state" in self.facts:
             for name, tensor in _tensors(self.artifacts.get(self.facts["state"])).items():
-                label, _, entry = name.rpartition("/")
+                label, _, entry = name.partition("/")  # labels have no slash
                 result.setdefault(label, {})[entry] = tensor
         return result
 
@@ -168,7 +178,11 @@ class Study:
         self.storage = open_storage(storage)
         self.optuna = open_study(storage, self.storage, name, create=create, maximize=more)
         self.artifacts = Artifacts(folder)
-        known = self.optuna.user_attrs
+        known = self.facts
+        if "objective" not in known and self._frozen():
+            raise DataError(
+                f"study {name!r} in {masked(storage)} was not made by archgraph", hint="choose another name"
+            )
         self.objective = str(known.get("objective") or objective or "val.loss")
         if objective is not None and self.objective != objective:
             raise SettingError(f"study {name!r} has another objective", expected=self.objective, got=objective)
@@ -177,8 +191,14 @@ class Study:
         self._trials: list[Trial] = []
 
     # ------------------------------------------------------------------ writing
-    def record(self, request: Train, report: Report) -> Trial:
+    def record(self, request: Train, report: Report, spent: Ledger | None = None) -> Trial:
         """Store a training and its result in one transaction; artifacts are written before.
+
+        Args:
+            request: what was asked.
+            report: the answer; one without a number for the objective counts as failed in Optuna, which has no place
+                for it.
+            spent: the search's bill so far, this training and all scoring and measuring included.
 
         Raises:
             StorageError: when it cannot be written; what was stored before is safe.
@@ -186,11 +206,15 @@ class Study:
         from optuna.trial import TrialState, create_trial
 
         facts = self._facts(request, report)
-        state = TrialState.COMPLETE if report.ok else TrialState.FAIL
-        curve = {epoch.epoch: _finite(epoch.metrics.get(self.objective, 0.0)) for epoch in report.curve}
+        if spent is not None:
+            facts["spent"] = asdict(spent) | {"cached": False}
+        value = report.metrics.get(self.objective, math.nan) if report.ok else math.nan
+        curve = {
+            point.epoch: point.metrics[self.objective] for point in report.curve if self.objective in point.metrics
+        }
         frozen = create_trial(
-            state=state,
-            values=[report.metrics[self.objective]] if report.ok else None,
+            state=TrialState.FAIL if math.isnan(value) else TrialState.COMPLETE,
+            values=None if math.isnan(value) else [value],
             user_attrs=facts,
             intermediate_values=curve,
         )
@@ -200,7 +224,7 @@ class Study:
 
     def note(self, name: str, value: Any) -> None:
         """Store a fact about the study as a whole."""
-        with reported(self.storage_url):
+        with quiet(), reported(self.storage_url):
             self.optuna.set_user_attr(name, value)
 
     def _facts(self, request: Train, report: Report) -> dict[str, Any]:
@@ -212,13 +236,13 @@ class Study:
             "stage": origin.stage,
             "parent": parents[-1] if origin.parent and parents else None,
             "moves": list(origin.moves),
-            "predicted": origin.predicted,
-            "measured": origin.measured,
+            "predicted": _text(origin.predicted),
+            "measured": _text(origin.measured),
             "note": origin.note,
             "recipe": repr(request.recipe),
             "seed": request.seed,
-            "metrics": dict(report.metrics),
-            "curve": [[epoch.epoch, dict(epoch.metrics)] for epoch in report.curve],
+            "metrics": {name: _text(value) for name, value in report.metrics.items()},
+            "curve": [[at.epoch, {name: _text(value) for name, value in at.metrics.items()}] for at in report.curve],
             "ledger": asdict(report.ledger) | {"cached": False},
             "graph": self.artifacts.put(str(graph).encode(), "graph"),
         }
@@ -230,17 +254,27 @@ class Study:
         if report.state:
             flat = {f"{label}/{name}": one for label, entries in report.state.items() for name, one in entries.items()}
             facts["state"] = self.artifacts.put(_bytes(flat), "safetensors")
-        return json.loads(json.dumps(facts))
+        return json.loads(json.dumps(facts, allow_nan=False))
 
     # ------------------------------------------------------------------ reading
     @property
+    def facts(self) -> dict[str, Any]:
+        """What the storage knows of the study as a whole."""
+        with quiet(), reported(self.storage_url):
+            return dict(self.optuna.user_attrs)
+
+    def _frozen(self) -> list[Any]:
+        with quiet(), reported(self.storage_url):
+            return self.optuna.get_trials(deepcopy=False)
+
+    @property
     def trials(self) -> list[Trial]:
         """All trials that the storage holds, in order."""
-        with quiet(), reported(self.storage_url):
-            frozen = self.optuna.get_trials(deepcopy=False)
-        for trial in frozen[len(self._trials) :]:
+        for trial in self._frozen()[len(self._trials) :]:
             if not trial.state.is_finished():
                 break
+            if "key" not in trial.user_attrs:
+                raise DataError(f"trial {trial.number} of study {self.name!r} was not made by archgraph")
             self._trials.append(Trial(trial.number, trial.user_attrs, self.artifacts))
         return list(self._trials)
 
@@ -251,37 +285,39 @@ class Study:
         Raises:
             DataError: when there is none.
         """
-        good = [trial for trial in self.trials if trial.ok]
+        good = [trial for trial in self.trials if self._counts(trial)]
         if not good:
-            raise DataError(
-                f"study {self.name!r} has no successful trial", hint="; ".join(t.failure for t in self.trials)
-            )
-        sign = -1.0 if self.objective.rpartition(".")[2] in MAXIMISED else 1.0
+            reasons = dict.fromkeys(f"trial {trial.number}: {trial.failure}" for trial in self.trials if trial.failure)
+            raise DataError(f"study {self.name!r} has no successful trial", place="\n".join(reasons) or None)
         return min(
             good,
             key=lambda trial: (
-                sign * trial.metric(self.objective),
+                _sign(self.objective) * trial.metric(self.objective),
                 trial.metrics.get("val.loss", 0.0),
                 trial.metrics.get("params", 0.0),
             ),
         )
 
+    def _counts(self, trial: Trial, *names: str) -> bool:
+        """Whether a trial succeeded and has a number for the metrics."""
+        return trial.ok and not any(math.isnan(trial.metric(name)) for name in names or (self.objective,))
+
     @property
     def stopped(self) -> str:
         """Why the search stopped, as a sentence; empty while it has not."""
-        return str(self.optuna.user_attrs.get("stopped", ""))
+        return str(self.facts.get("stopped", ""))
 
     def pareto(self, *names: str) -> list[Trial]:
         """Return the successful trials that no other beats in all of the named metrics, by the first of them.
 
         Raises:
             UnknownName: when a metric is not known.
+            SettingError: when none is named.
         """
-        good = [trial for trial in self.trials if trial.ok]
-        points = [
-            tuple((-1 if name.rpartition(".")[2] in MAXIMISED else 1) * trial.metric(name) for name in names)
-            for trial in good
-        ]
+        if not names:
+            raise SettingError("a Pareto front needs metrics", expected='for example "error", "params"')
+        good = [trial for trial in self.trials if self._counts(trial, *names)]
+        points = [tuple(_sign(name) * trial.metric(name) for name in names) for trial in good]
         front = [
             (point, trial)
             for point, trial in zip(points, good, strict=True)
@@ -292,13 +328,12 @@ class Study:
         return [trial for _, trial in sorted(front, key=lambda pair: pair[0])]
 
     def history(self) -> list[dict[str, float]]:
-        """Return, after every trial, what had been spent on trainings and the best objective so far."""
+        """Return, after every trial, what the search had spent, scoring and measuring too, and the best objective."""
         rows: list[dict[str, float]] = []
-        spent, best = Ledger(), None
-        sign = -1.0 if self.objective.rpartition(".")[2] in MAXIMISED else 1.0
+        spent, best, sign = Ledger(), None, _sign(self.objective)
         for trial in self.trials:
-            spent = spent + trial.ledger
-            if trial.ok:
+            spent = trial.spent or spent + trial.ledger
+            if self._counts(trial):
                 value = trial.metric(self.objective)
                 best = value if best is None or sign * value < sign * best else best
             row = {"trial": trial.number, "epochs": spent.epochs, "macs": spent.macs, "seconds": spent.wall_seconds}
@@ -312,7 +347,7 @@ class Study:
         return len(self.trials)
 
     def __repr__(self) -> str:
-        return f"<Study {self.name!r} in {self.storage_url or 'memory'}: {len(self)} trials>"
+        return f"<Study {self.name!r} in {masked(self.storage_url)}: {len(self)} trials>"
 
 
 def load_study(name: str, storage: str, *, artifacts: str | Path | None = None) -> Study:
@@ -325,8 +360,18 @@ def load_study(name: str, storage: str, *, artifacts: str | Path | None = None) 
     return Study(name, storage, artifacts=artifacts, create=False)
 
 
-def _finite(value: float) -> float:
-    return value if value == value and abs(value) != float("inf") else float("nan")
+def _sign(metric: str) -> float:
+    return -1.0 if metric.rpartition(".")[2] in MAXIMISED else 1.0
+
+
+def _text(value: float | None) -> float | str | None:
+    """Return a number as JSON has it: what is not finite as text."""
+    return value if value is None or math.isfinite(value) else str(value)
+
+
+def _number(stored: Any) -> Any:
+    """Return the number that :func:`_text` made text of."""
+    return float(stored) if isinstance(stored, str) else stored
 
 
 def _bytes(tensors: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,8 @@ from archgraph.moves import Duplicate, Prune, resizable
 class Widths:
     """A graph with every layer that can be resized drawn at a width of its own.
 
-    Layers whose units are coupled get one width. The factor is log-uniform between ``low`` and ``high``.
+    Layers whose units are coupled get one width; units that may not be resized stay. The factor is log-uniform between
+    ``low`` and ``high``.
 
     Args:
         graph: the graph at factor one.
@@ -22,7 +23,7 @@ class Widths:
         high: greatest factor.
 
     Raises:
-        SettingError: when the factors are not positive or in the wrong order.
+        SettingError: when the factors are not positive, not finite or in the wrong order.
     """
 
     graph: Graph
@@ -30,29 +31,42 @@ class Widths:
     high: float = 8.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.low <= self.high:
-            raise SettingError("width factors must be positive and in order", got=(self.low, self.high))
+        if not 0.0 < self.low <= self.high < float("inf"):
+            raise SettingError("width factors must be positive, finite and in order", got=(self.low, self.high))
 
     def sample(self, seed: int) -> Graph:
         """Return the graph that a seed stands for."""
         random_numbers, graph = random.Random(seed), self.graph
-        done: set[int] = set()
         labels = label(graph)
-        for name, free in resizable(self.graph):
-            owned = {int(value) for value in labels.of[name]}
+        done: set[int] = set()
+        for name, _ in resizable(self.graph):
             factor = self.low * (self.high / self.low) ** random_numbers.random()
-            if owned & done:
-                continue
-            done |= owned
-            graph = _resized(graph, name, len(free), max(1, round(factor * len(free))))
+            owned = set(labels.of[name].tolist())
+            if not owned & done:
+                done |= owned
+                units = len(_free(graph, name))
+                graph = _resized(graph, name, max(1, round(factor * units)))
         return graph
 
 
-def _resized(graph: Graph, name: str, units: int, wanted: int) -> Graph:
-    if wanted < units:
-        return Prune(name, tuple(range(wanted, units))).apply(graph)
-    while units < wanted:
-        more = min(units, wanted - units)
-        graph = Duplicate(name, tuple(range(more))).apply(graph)
-        units += more
+def _resized(graph: Graph, name: str, wanted: int) -> Graph:
+    """Return the graph with ``wanted`` sets of coupled units at a node, or with as few more as it may have.
+
+    A depthwise convolution, for example, does not go down to a single channel.
+    """
+    while len(free := _free(graph, name)) < wanted:
+        graph = Duplicate(name, free[: wanted - len(free)]).apply(graph)
+    for left in range(wanted, len(free)):
+        move = Prune(name, free[left:])
+        if move.refusal(graph) is None:
+            return move.apply(graph)
     return graph
+
+
+def _free(graph: Graph, name: str) -> tuple[int, ...]:
+    """Return one unit, the first, of every set of coupled units of a node that may be resized."""
+    owned = label(graph).of[name].tolist()
+    first: dict[int, int] = {}
+    for unit in dict(resizable(graph))[name]:
+        first.setdefault(owned[unit], unit)
+    return tuple(first.values())

@@ -1,0 +1,279 @@
+"""The backend: answers, its bill counted by hand, its cache, and what fails one trial or the whole search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from archgraph import Graph, Measure, Network, Recipe, Score, Task, Train, ops
+from archgraph.errors import DataError, SettingError, UnknownName
+from archgraph.evaluation import Epoch, Evaluator, Request, check_fit, choose_device, describe, score_sites
+from archgraph.evaluation import evaluator as backend
+from archgraph.registry import OPS
+
+MLP = Graph.parse("x = Input((4,))\na = Linear(5)(x)\nf = SiLU()(a)\ny = Linear(3)(f)\nreturn y")
+FORWARD = 4 * 5 + 5 * 3  # multiply-accumulates of one sample
+TRAIN, VAL = 14, 3
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20, 4, generator=generator)
+    return Task.from_tensors("own", x, x[:, :3].argmax(1), loss="cross-entropy", outputs=3, stratify=False)
+
+
+def test_training_a_graph_and_its_bill(task: Task) -> None:
+    report = Evaluator(task).evaluate(Train(MLP, Recipe(epochs=2, batch_size=5), seed=3))
+    assert report.ok
+    assert report.network is not None
+    assert {"train.loss", "train.error", "val.loss", "val.error", "val.accuracy"} < set(report.metrics)
+    assert not any(name.startswith("test.") for name in report.metrics)
+    assert {name: report.metrics[name] for name in ("params", "macs", "units", "depth")} == {
+        "params": 4 * 5 + 5 + 5 * 3 + 3,
+        "macs": FORWARD,
+        "units": 5,
+        "depth": 2,
+    }
+    ledger = report.ledger
+    seen = 2 * VAL + TRAIN + VAL  # validation after every epoch, then both splits
+    assert (ledger.epochs, ledger.samples) == (2.0, 2 * TRAIN + seen)
+    assert (ledger.train_macs, ledger.eval_macs, ledger.score_macs) == (3 * FORWARD * 2 * TRAIN, FORWARD * seen, 0)
+    assert ledger.wall_seconds > 0.0
+    assert ledger.peak_bytes > 1 << 20
+    assert ledger.device in ("cpu", "cuda")
+    assert not ledger.cached
+    assert len(report.curve) == 2
+    assert report.state is not None
+    assert set(report.state) == {"a.weight", "a.bias", "y.weight", "y.bias"}
+
+
+def test_the_train_loss_is_that_of_the_trained_network_in_eval_mode(task: Task) -> None:
+    graph = Graph.parse("x = Input((4,))\na = Linear(5)(x)\nd = Dropout(0.9)(a)\ny = Linear(3)(d)\nreturn y")
+    report = Evaluator(task).evaluate(Train(graph, Recipe(epochs=1)))
+    assert report.network is not None
+    split = task.splits["train"]
+    logits = report.network.to_torch().eval()(split.x).detach()
+    assert report.metrics["train.loss"] == pytest.approx(float(task.loss(logits, split.y)), rel=1e-6)
+
+
+def test_measuring_and_its_bill(task: Task) -> None:
+    network = Network.init(MLP)
+    report = Evaluator(task).evaluate(Measure(network, "train"))
+    assert set(report.metrics) == {"train.loss", "train.error", "train.accuracy"}
+    assert (report.ledger.samples, report.ledger.macs, report.ledger.epochs) == (TRAIN, FORWARD * TRAIN, 0.0)
+    assert report.ledger.eval_macs == report.ledger.macs
+
+
+def test_scoring_and_its_bill(task: Task) -> None:
+    network = Network.init(MLP)
+    report = Evaluator(task).evaluate(Score(network))
+    direct = score_sites(network, task.splits["train"].x, task.splits["train"].y, task.loss)
+    assert torch.equal(report.scores["a"].index, direct.scores["a"].index)
+    assert report.refused == direct.refused
+    assert set(report.refused) == {"y"}
+    assert (report.ledger.score_macs, report.ledger.macs) == (direct.macs, direct.macs)
+    some = Evaluator(task).evaluate(Score(network, samples=6, seed=1))
+    assert some.ledger.samples == 6
+    assert not torch.equal(some.scores["a"].index, report.scores["a"].index)
+
+
+def test_equal_requests_are_answered_from_the_cache(task: Task) -> None:
+    evaluator = Evaluator(task)
+    for request, twin in (
+        (Train(MLP, Recipe(epochs=1)), Train(Graph.parse(str(MLP)), Recipe(epochs=1))),
+        (Measure(Network.init(MLP)), Measure(Network.init(MLP))),
+        (Score(Network.init(MLP)), Score(Network.init(MLP))),
+    ):
+        first, second = evaluator.evaluate(request), evaluator.evaluate(twin)
+        assert (first.ledger.cached, second.ledger.cached) == (False, True)
+        assert replace(second.ledger, cached=False) == first.ledger
+        assert second.metrics == first.metrics
+        assert second.network is first.network
+        assert evaluator.key(request) == first.key == second.key
+
+
+def test_keys_differ_between_tasks(task: Task) -> None:
+    other = Task.from_tensors("other", torch.randn(20, 4), torch.arange(20) % 3, loss="cross-entropy", outputs=3)
+    request = Train(MLP)
+    assert Evaluator(task).key(request) != Evaluator(other).key(request)
+
+
+def test_the_same_report_from_another_evaluator(task: Task) -> None:
+    request = Train(MLP, Recipe(epochs=3, batch_size=5), seed=7)
+    one, other = Evaluator(task).evaluate(request), Evaluator(task).evaluate(request)
+    assert one.network == other.network
+    assert one.metrics == other.metrics
+    assert one.key == other.key
+
+
+def test_what_is_remembered_is_answered(task: Task) -> None:
+    request = Train(MLP, Recipe(epochs=1))
+    report = Evaluator(task).evaluate(request)
+    other = Evaluator(task)
+    other.remember(report)
+    assert other.evaluate(request).network is report.network
+
+
+def test_progress_is_told_of_every_epoch(task: Task) -> None:
+    told: list[tuple[Request, Epoch, int]] = []
+    request = Train(MLP, Recipe(epochs=3))
+    report = Evaluator(task, progress=lambda *news: told.append(news)).evaluate(request)
+    assert [(one is request, epoch, epochs) for one, epoch, epochs in told] == [(True, at, 3) for at in report.curve]
+
+
+# ------------------------------------------------------------------ failures
+def test_a_candidate_that_diverges_fails_with_its_reason_and_its_bill(task: Task) -> None:
+    recipe = Recipe(optimizer="sgd", lr=1e30, epochs=20, batch_size=5)
+    report = Evaluator(task).evaluate(Train(MLP, recipe))
+    assert not report.ok
+    assert report.failure.startswith("training diverged")
+    assert report.network is None
+    assert report.metrics == describe(MLP)
+    begun = len(report.curve) + 1
+    assert begun < 20
+    assert report.ledger.epochs == begun
+    assert report.ledger.train_macs == 3 * FORWARD * begun * TRAIN
+    assert report.ledger.eval_macs == FORWARD * (begun - 1) * VAL
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_network_without_a_finite_loss_fails(task: Task, split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = backend.measure
+
+    def broken(network: Network, task: Task, name: str, **more: Any) -> Any:
+        return {**real(network, task, name, **more)} | ({"loss": math.nan} if name == split else {})
+
+    monkeypatch.setattr(backend, "measure", broken)
+    report = Evaluator(task).evaluate(Train(MLP, Recipe(epochs=2)))
+    assert report.failure == f"training diverged: the {split} loss of the network is nan"
+    assert report.ledger.epochs == 2.0
+
+
+@dataclass(frozen=True, repr=False)
+class Breaks(ops.Activation):
+    """Raises what it is told to."""
+
+    how: str = "runtime"
+    curve: ClassVar[str] = "tanh"
+
+    def function(self, z: Any) -> Any:
+        if self.how == "runtime":
+            raise RuntimeError("CUDA out of memory\nmore")
+        if self.how == "type":
+            raise TypeError
+        if self.how == "memory":
+            raise MemoryError
+        return z.tanh()
+
+
+OPS._own.pop("Breaks")  # other tests look at what is registered
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("runtime", "RuntimeError: CUDA out of memory"), ("type", "TypeError"), ("memory", "MemoryError")],
+)
+def test_a_candidate_that_raises_fails_with_its_reason(task: Task, how: str, reason: str) -> None:
+    with MLP.edit() as edit:
+        edit.replace("f", Breaks(how))
+    evaluator = Evaluator(task)
+    report = evaluator.evaluate(Train(edit.graph, Recipe(epochs=2)))
+    assert report.failure == reason
+    assert report.metrics == describe(edit.graph)
+    assert report.ledger.epochs == 1.0
+    assert evaluator.evaluate(Measure(Network.init(edit.graph))).failure == reason
+
+
+def test_a_graph_that_cannot_be_lowered_fails() -> None:
+    graph = Graph.parse(
+        "x = Input((2, 6, 5))\na = Conv2d(2, kernel_size=2)(x)\nb = Conv2d(2, kernel_size=2, stride=2)(a) @ a\n"
+        "p = GlobalAvgPool()(b)\ny = Linear(3)(p)\nreturn y"
+    )
+    x = torch.randn(20, 2, 6, 5)
+    task = Task.from_tensors("images", x, torch.arange(20) % 3, loss="cross-entropy", outputs=3)
+    report = Evaluator(task).evaluate(Train(graph, Recipe(epochs=1)))
+    assert report.failure.startswith("node 'b' uses the weights of 'a' but is another layer")
+
+
+def test_scores_of_a_broken_network_fail(task: Task) -> None:
+    network = Network.init(MLP)
+    broken = Network(MLP, {name: tensor * math.nan for name, tensor in network.weights.items()})
+    report = Evaluator(task).evaluate(Score(broken))
+    assert "not finite" in report.failure
+    assert report.scores == {}
+
+
+REQUESTS: dict[str, tuple[Request, type[Exception], str]] = {
+    "unknown optimizer": (Train(MLP, Recipe(optimizer="adm")), UnknownName, "did you mean 'adam'"),
+    "unknown option": (Train(MLP, Recipe(options={"speed": 1})), SettingError, "has no option 'speed'"),
+    "unknown criterion": (Score(Network.init(MLP), "spliting"), UnknownName, "did you mean 'splitting'"),
+    "unknown node": (Score(Network.init(MLP), sites=("b",)), UnknownName, "unknown node 'b'"),
+    "unknown split": (Measure(Network.init(MLP), "vall"), UnknownName, "did you mean 'val'"),
+    "state of another network": (
+        Train(Network.init(MLP), state={"b.weight": {"step": torch.tensor(1.0)}}),
+        UnknownName,
+        "unknown parameter 'b.weight'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "kind", "message"), REQUESTS.values(), ids=REQUESTS)
+def test_a_request_that_nobody_could_answer_is_an_error(
+    task: Task, request_: Request, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        Evaluator(task).evaluate(request_)
+
+
+UNFIT = {
+    "other inputs": ("x = Input((5,))\ny = Linear(3)(x)\nreturn y", r"does not take the inputs of task 'own'"),
+    "other outputs": ("x = Input((4,))\ny = Linear(2)(x)\nreturn y", r"does not give the outputs of task 'own'"),
+    "two outputs": ("x = Input((4,))\ny = Linear(3)(x)\nz = Linear(3)(x)\nreturn y, z", "1 inputs and 2 outputs"),
+    "positions left": (
+        "x = Input((4,))\ny = Linear(3)(x)\nw = Input((4,))\nz = Linear(3)(w)\ns = Add()(y, z)\nreturn s",
+        "2 inputs and 1 outputs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), UNFIT.values(), ids=UNFIT)
+def test_networks_that_do_not_fit_the_task(task: Task, text: str, message: str) -> None:
+    graph = Graph.parse(text)
+    with pytest.raises(DataError, match=message):
+        check_fit(graph, task)
+    for request in (Train(graph), Measure(Network.init(graph)), Score(Network.init(graph))):
+        with pytest.raises(DataError, match=message):
+            Evaluator(task).evaluate(request)
+
+
+def test_devices() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(DataError, match="unknown device 'gpu'"):
+        choose_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DataError, match="no CUDA device"):
+            choose_device("cuda")
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_comes_back_to_the_cpu(task: Task) -> None:
+    states = torch.get_rng_state(), torch.cuda.get_rng_state()
+    report = Evaluator(task, device="cuda").evaluate(Train(MLP, Recipe(epochs=3, batch_size=5)))
+    assert report.network is not None
+    assert report.state is not None
+    assert {tensor.device.type for tensor in report.network.weights.values()} == {"cpu"}
+    assert {one.device.type for entries in report.state.values() for one in entries.values()} == {"cpu"}
+    assert report.ledger.device == "cuda"
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert torch.equal(torch.cuda.get_rng_state(), states[1])
+    here = Evaluator(task, device="cpu").evaluate(Train(MLP, Recipe(epochs=3, batch_size=5)))
+    assert report.metrics["train.loss"] == pytest.approx(here.metrics["train.loss"], rel=1e-3)
+    scores = Evaluator(task, device="cuda").evaluate(Score(report.network)).scores["a"].index.cpu()
+    exact = Evaluator(task, device="cpu").evaluate(Score(report.network)).scores["a"].index
+    torch.testing.assert_close(scores, exact, rtol=1e-3, atol=1e-5)
