@@ -1,4 +1,4 @@
-"""``archgraph show``: a graph as a table or a drawing, a study as the list of its trials."""
+"""``archgraph show``: a graph as a table or a drawing, what changed since another, a study as a list of its trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ def show(
     ],
     storage: Storage = None,
     trial: OneTrial = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            help="Show what changed since this graph: a .graph file, a folder with a saved network, or a trial.",
+            metavar="FILE|TRIAL",
+        ),
+    ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Draw the graph into this file.", metavar="FILE")] = None,
+    dot: Annotated[Path | None, typer.Option("--dot", help="Write it in the DOT language.", metavar="FILE")] = None,
     artifacts: Artifacts = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -29,36 +38,46 @@ def show(
 ) -> None:
     """Show a graph, or the trials of a study, or the graph of one of them.
 
-    Example: [bold]archgraph show demo --storage sqlite:///runs.db --trial best --svg best.svg[/bold]
+    Example: [bold]archgraph show demo --storage sqlite:///runs.db --trial best --diff 0 --svg best.svg[/bold]
     """
     if storage is None and trial is not None:
         raise SettingError("--trial is of a study", hint="name the study's --storage")
     if storage is None:
         if not Path(subject).exists():
             raise StorageError(f"there is no file or folder {subject!r}", hint="if it is a study, name its --storage")
-        _show_graph(read_graph(subject), svg)
+        _show_graph(read_graph(subject), None if diff is None else read_graph(diff), svg, dot)
         return
     study = open_study(subject, storage, artifacts)
-    if trial is None and svg is None:
+    if trial is None and diff is None and svg is None and dot is None:
         _show_study(study)
         return
     chosen = pick(study, trial or BEST)
     typer.echo(f"trial {chosen.number} of {study.name}")
-    _show_graph(chosen.graph, svg)
+    _show_graph(chosen.graph, None if diff is None else _other(study, diff), svg, dot)
 
 
-def _show_graph(graph: Graph, svg: Path | None) -> None:
+def _other(study: Study, which: str) -> Graph:
+    """Return the graph to compare with: of a trial, or of a file if there is one of that name."""
+    return read_graph(which) if Path(which).exists() else pick(study, which).graph
+
+
+def _show_graph(graph: Graph, before: Graph | None, svg: Path | None, dot: Path | None) -> None:
     from archgraph.cli.screen import print_table
-    from archgraph.report import graph_svg, graph_table
+    from archgraph.report import diff_table, graph_diff, graph_dot, graph_svg, graph_table
 
-    print_table(graph_table(graph))
-    if svg is None:
-        return
+    print_table(graph_table(graph) if before is None else diff_table(graph_diff(before, graph)))
+    if svg is not None:
+        _write(svg, graph_svg(graph, compare=before))
+    if dot is not None:
+        _write(dot, graph_dot(graph))
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        svg.write_text(graph_svg(graph), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"cannot write {svg}: {error.strerror or error}") from error
-    typer.echo(f"drawn in {svg}")
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    typer.echo(f"drawn in {path}")
 
 
 def _show_study(study: Study) -> None:

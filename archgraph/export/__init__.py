@@ -1,4 +1,4 @@
-"""Export: a network leaves as files that need no archgraph, checked bit for bit before success is reported."""
+"""Export: a network leaves as files that need no archgraph, tried in a fresh process before success is reported."""
 
 from archgraph.errors import ExportError
 from archgraph.export.export import FORMATS, Exported, Format, export

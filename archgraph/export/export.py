@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import SettingError, StorageError, UnknownName
+from archgraph.export import onnx, pt2
 from archgraph.export.python import MODEL_FILE, WEIGHTS_FILE, source, state_dict
-from archgraph.export.verify import Example, verify, verify_state
+from archgraph.export.trial import Example
+from archgraph.export.verify import verify, verify_state
 from archgraph.net import Network
 
 
@@ -67,7 +69,8 @@ def export(
         network: the network.
         folder: where the files go; made if need be.
         formats: ``"python"`` for ``model.py``, which imports torch alone, with its weights in ``weights.pt``;
-            ``"state-dict"`` for ``weights.pt`` alone.
+            ``"state-dict"`` for ``weights.pt`` alone; ``"pt2"`` for ``model.pt2`` of ``torch.export`` and ``"onnx"``
+            for ``model.onnx``, both with a free batch axis.
         example: inputs ``[N, ...]`` on which the export is compared with the network, one tensor an input; by default
             three random samples from a fixed seed.
 
@@ -142,5 +145,7 @@ def _check_state(network: Network, folder: Path, example: Example) -> str:
 FORMATS: dict[str, Format] = {
     "python": Format(_python, verify),
     "state-dict": Format(_state, _check_state),
+    "onnx": Format(onnx.write, onnx.verify),
+    "pt2": Format(pt2.write, pt2.verify),
 }
 """Export formats by name."""

@@ -6,54 +6,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from archgraph.graph import Absorb, Graph, Node, rule_of
-from archgraph.ops import Activation, AvgPool2d, MaxPool2d
+from archgraph.graph import Graph, Node
+from archgraph.report.diff import Diff, graph_diff
+from archgraph.report.family import FAMILIES, family
 from archgraph.report.layout import Layout, arrange
 
 HEIGHT, ROW, GAP, LANE, MARGIN = 42.0, 74.0, 26.0, 18.0, 20.0
 NAME_SIZE, OP_SIZE, LEGEND_SIZE = 13.0, 10.5, 11.0
-LONGEST = 46
-"""Characters of an op's text that are shown; all of it stands in the tool tip."""
+LONGEST, LONGEST_CHANGE = 46, 58
+"""Characters of an op's text that are shown, and of a changed one's; all of it stands in the tool tip."""
 
-FAMILIES = {  # family: (legend, fill, line)
-    "input": ("input", "#edf0f4", "#64748b"),
-    "mixing": ("mixing", "#e4eefb", "#2f6fc7"),
-    "norm": ("normalisation", "#f0e8fb", "#8456c4"),
-    "activation": ("activation", "#fdf1d8", "#c98208"),
-    "pool": ("pooling, reshaping", "#dff3e8", "#23895a"),
-    "merge": ("merging", "#fde5e6", "#cc3d49"),
-    "other": ("other", "#f4f2ee", "#8a8272"),
+TONES = {  # status of a node in a comparison: (legend, fill, line)
+    "added": ("added", "#d8f3e0", "#1d8a4b"),
+    "changed": ("changed", "#fde7b8", "#c27c05"),
+    "resized": ("resized", "#fdf7e6", "#dcae55"),
+    "same": ("unchanged", "#f6f7f9", "#b3bcc8"),
+    "removed": ("removed", "#fdeaea", "#cc3d49"),
 }
+EDGE, NEW_EDGE = "#7b8794", "#1d8a4b"
 SANS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 MONO = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
-def graph_svg(graph: Graph) -> str:
+def graph_svg(graph: Graph, *, compare: Graph | None = None) -> str:
     """Return a drawing of a graph as an SVG document.
 
     Boxes are coloured by the family of the op and carry name, output shape and op; outputs of the network have a bold
     border. Nodes that share weights are joined by a dashed line. The drawing is the same every time.
+
+    Args:
+        graph: what is drawn.
+        compare: the graph before a rewrite. Then colours show what the rewrite did: added nodes and edges are green,
+            changed nodes amber with old and new op and shape, nodes that were only resized with them pale amber, and
+            removed ones stand below the drawing.
     """
-    return _Drawing(graph).text()
-
-
-def family(graph: Graph, node: Node) -> str:
-    """Return what kind of op a node has, as far as colours go; by what the op does, so that plug-ins have one too."""
-    op, shapes = node.op, graph.input_shapes(node.name)
-    least, most = op.arity
-    if most == 0:
-        return "input"
-    if most is None or least > 1:
-        return "merge"
-    if isinstance(rule_of(graph, node.name), Absorb) or op.macs(*shapes):
-        return "mixing"
-    if isinstance(op, Activation):
-        return "activation"
-    if graph.tensors(node.name):
-        return "norm"
-    if isinstance(op, MaxPool2d | AvgPool2d) or graph.shape(node.name) != shapes[0]:
-        return "pool"
-    return "other"
+    return _Drawing(graph, None if compare is None else graph_diff(compare, graph)).text()
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,8 @@ class _Box:
     node: Node
     op: str
     shape: str
-    family: str
+    kind: str  # a key of FAMILIES, or of TONES in a comparison
+    tip: str
 
     @property
     def width(self) -> float:
@@ -70,10 +58,12 @@ class _Box:
 
 
 class _Drawing:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.boxes = {node.name: _box(graph, node) for node in graph}
-        self.width = max(150.0, *(box.width for box in self.boxes.values()))
+    def __init__(self, graph: Graph, diff: Diff | None) -> None:
+        self.graph, self.diff = graph, diff
+        self.colours = FAMILIES if diff is None else TONES
+        self.boxes = {node.name: _box(graph, node) if diff is None else _compared(diff, node) for node in graph}
+        self.removed = [] if diff is None else [_compared(diff, diff.before.node(name)) for name in diff.removed]
+        self.width = max(150.0, *(box.width for box in (*self.boxes.values(), *self.removed)))
         self.layout: Layout = arrange({node.name: node.inputs for node in graph}, width=self.width, gap=GAP, lane=LANE)
         places = [
             x + (self.width / 2 if self.layout.layers[name] == layer else 0.0)
@@ -83,7 +73,10 @@ class _Drawing:
         self.right = MARGIN + max(places)
         self.total = self.right + MARGIN + (LANE + 8 * len(self.ties) if self.ties else 0)
         self.legend, self.top = self._legend()
-        self.bottom = self.top + ROW * max(self.layout.layers.values()) + HEIGHT + MARGIN
+        self.end = self.top + ROW * max(self.layout.layers.values()) + HEIGHT + MARGIN
+        self.across = max(1, int((self.total - 2 * MARGIN + GAP) // (self.width + GAP)))
+        rows = -(-len(self.removed) // self.across)
+        self.bottom = self.end + (rows * (HEIGHT + 12) + 24 + MARGIN if rows else 0)
 
     def text(self) -> str:
         width, height = f"{self.total:.0f}", f"{self.bottom:.0f}"
@@ -91,15 +84,15 @@ class _Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
             f'viewBox="0 0 {width} {height}" font-family="{SANS}">',
             f"<title>{escape(repr(self.graph))}</title>",
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto"><path d="M0 0.8 L7.5 4 L0 7.2 Z" fill="#7b8794"/></marker></defs>',
+            f"<defs>{_tip('tip', EDGE)}{_tip('new', NEW_EDGE) if self.diff is not None else ''}</defs>",
             f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
             *self.legend,
-            '<g fill="none" stroke="#7b8794" stroke-width="1.4">',
+            f'<g fill="none" stroke="{EDGE}" stroke-width="1.4">',
             *self._edges(),
             "</g>",
             *self._ties(),
             *(self._node(box) for box in self.boxes.values()),
+            *self._gone(),
             "</svg>",
         ]
         return "\n".join(lines) + "\n"
@@ -114,14 +107,19 @@ class _Drawing:
 
     # ------------------------------------------------------------------ parts
     def _node(self, box: _Box) -> str:
-        name, layer = box.node.name, self.layout.layers[box.node.name]
-        left, top = self._x(name) - self.width / 2, self._y(layer)
-        _, fill, line = FAMILIES[box.family]
-        border = 2.6 if name in self.graph.outputs else 1.1
+        name = box.node.name
+        return self._drawn(box, self._x(name) - self.width / 2, self._y(self.layout.layers[name]))
+
+    def _drawn(self, box: _Box, left: float, top: float) -> str:
+        name = box.node.name
+        _, fill, line = self.colours[box.kind]
+        border = f'"{2.6 if name in self.graph.outputs else 1.1}"'
+        if box.kind == "removed":
+            border += ' stroke-dasharray="5 4"'
         return (
-            f'<g class="node {box.family}"><title>{escape(str(box.node))}</title>'
+            f'<g class="node {box.kind}"><title>{escape(box.tip)}</title>'
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{self.width:.1f}" height="{HEIGHT:.1f}" rx="7" fill="{fill}" '
-            f'stroke="{line}" stroke-width="{border}"/>'
+            f'stroke="{line}" stroke-width={border}/>'
             f'<text x="{left + 12:.1f}" y="{top + 17.5:.1f}" font-size="{NAME_SIZE}" font-weight="bold" '
             f'fill="#1f2937">{escape(name)}</text>'
             f'<text x="{left + self.width - 12:.1f}" y="{top + 17.5:.1f}" font-size="{OP_SIZE}" text-anchor="end" '
@@ -129,6 +127,18 @@ class _Drawing:
             f'<text x="{left + 12:.1f}" y="{top + 33.0:.1f}" font-size="{OP_SIZE}" font-family="{MONO}" '
             f'fill="#3d4856">{escape(box.op)}</text></g>'
         )
+
+    def _gone(self) -> Iterable[str]:
+        """Draw removed nodes below all others, in rows."""
+        if self.removed:
+            yield (
+                f'<path d="M{MARGIN:.1f} {self.end:.1f}H{self.total - MARGIN:.1f}" stroke="#dde2e8"/>'
+                f'<text x="{MARGIN:.1f}" y="{self.end + 19:.1f}" font-size="{LEGEND_SIZE}" '
+                'fill="#5b6675">removed</text>'
+            )
+        for number, box in enumerate(self.removed):
+            row, column = divmod(number, self.across)
+            yield self._drawn(box, MARGIN + column * (self.width + GAP), self.end + 30 + row * (HEIGHT + 12))
 
     def _edges(self) -> Iterable[str]:
         for node in self.graph:
@@ -140,10 +150,13 @@ class _Drawing:
             entries = self._entries(node.name, starts)
             for position, source in enumerate(node.inputs):
                 entry = entries[position]
+                new = self.diff is not None and self.diff.is_new_edge(source, node.name)
+                look = (
+                    f'stroke="{NEW_EDGE}" stroke-width="2" marker-end="url(#new)"' if new else 'marker-end="url(#tip)"'
+                )
                 yield (
-                    f'<path class="edge" d="{self._path(source, ways[position], node.name, entry)}" '
-                    f'marker-end="url(#tip)"><title>{escape(source)} to input {position} of '
-                    f"{escape(node.name)}</title></path>"
+                    f'<path class="edge" d="{self._path(source, ways[position], node.name, entry)}" {look}>'
+                    f"<title>{escape(source)} to input {position} of {escape(node.name)}</title></path>"
                 )
 
     def _entries(self, name: str, starts: list[tuple[float, int]]) -> dict[int, float]:
@@ -182,11 +195,11 @@ class _Drawing:
 
     def _legend(self) -> tuple[list[str], float]:
         """Return the legend, in as many lines as it takes, and where the drawing begins below it."""
-        present = {box.family for box in self.boxes.values()}
-        entries = [(text, fill, line) for key, (text, fill, line) in FAMILIES.items() if key in present]
+        present = {box.kind for box in (*self.boxes.values(), *self.removed)}
+        entries = [(text, fill, line) for key, (text, fill, line) in self.colours.items() if key in present]
         x, y, lines = MARGIN, MARGIN, []
         for text, fill, line in entries:
-            length = 24 + len(text) * LEGEND_SIZE * 0.6
+            length = 28 + len(text) * LEGEND_SIZE * 0.6
             if x > MARGIN and x + length > self.total:
                 x, y = MARGIN, y + 18
             lines.append(
@@ -204,7 +217,30 @@ def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
     return f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}"
 
 
+def _tip(name: str, colour: str) -> str:
+    return (
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.8 L7.5 4 L0 7.2 Z" fill="{colour}"/></marker>'
+    )
+
+
 def _box(graph: Graph, node: Node) -> _Box:
     op = repr(node.op).removesuffix("()") + (f" @ {node.tie}" if node.tie else "")
-    shown = op if len(op) <= LONGEST else op[: LONGEST - 1] + "…"
-    return _Box(node, shown, str(graph.shape(node.name)).replace("x", "×"), family(graph, node))
+    return _Box(node, _cut(op, LONGEST), _times(str(graph.shape(node.name))), family(graph, node), str(node))
+
+
+def _compared(diff: Diff, node: Node) -> _Box:
+    name, status = node.name, diff.status(node.name)
+    tip = str(node)
+    if status in ("changed", "resized"):
+        tip += f"\nbefore: {diff.before.node(name)}\nchanged: {', '.join(diff.changed[name])}"
+    op = diff.op(name).replace("()", "")
+    return _Box(node, _cut(op, LONGEST_CHANGE), _times(diff.shape(name)), status, tip)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _times(shape: str) -> str:
+    return shape.replace("x", "×")

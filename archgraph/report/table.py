@@ -11,8 +11,11 @@ from rich.text import Text
 
 from archgraph.graph import Graph, label, rule_of
 from archgraph.metrics import macs, params
+from archgraph.report.diff import Diff
 
 NOTHING = "–"
+SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "resized": ("~", "")}
+"""Mark and colour of a row, by what happened to its node."""
 
 
 def graph_table(graph: Graph) -> Table:
@@ -33,7 +36,7 @@ def graph_table(graph: Graph) -> Table:
     groups = _groups(graph)
     for node in graph:
         op = repr(node.op) + (f" @ {node.tie}" if node.tie else "")
-        own = 0 if node.tie else sum(spec.size for spec in graph.tensors(node.name).values() if spec.trainable)
+        own = _own_params(graph, node.name)
         cost = node.op.macs(*graph.input_shapes(node.name))
         table.add_row(
             Text(node.name, style="bold" if node.name in graph.outputs else ""),
@@ -46,6 +49,52 @@ def graph_table(graph: Graph) -> Table:
             " ".join(groups[node.name]),
         )
     return table
+
+
+def diff_table(diff: Diff) -> Table:
+    """Return a table of what differs between two graphs, one node a row; nodes that are the same are left out.
+
+    Rows stand in the order of the graph after, removed nodes last; below are the totals of both graphs.
+    """
+    table = Table(show_footer=True, caption=None if diff else "the graphs are the same")
+    before, after = diff.before, diff.after
+    table.add_column("", no_wrap=True)
+    table.add_column("node", footer=_totals(len(before), len(after)) + " nodes", no_wrap=True)
+    table.add_column("op")
+    table.add_column("inputs")
+    table.add_column("shape")
+    table.add_column("params", footer=_totals(params(before), params(after)), justify="right")
+    table.add_column("MACs", footer=_totals(macs(before), macs(after)), justify="right")
+    shown = [name for name in after.nodes if diff.status(name) != "same"]
+    for name in (*shown, *diff.removed):
+        sign, style = SIGNS[diff.status(name)]
+        sides = [graph for graph in (before, after) if name in graph]
+        table.add_row(
+            Text(sign, style=style),
+            Text(name, style=style),
+            Text(diff.op(name)),
+            Text(diff.inputs(name)),
+            diff.shape(name),
+            _totals(*(_own_params(graph, name) for graph in sides)),
+            _totals(*(graph.op(name).macs(*graph.input_shapes(name)) for graph in sides)),
+        )
+    return table
+
+
+def _own_params(graph: Graph, name: str) -> int:
+    if graph.node(name).tie:
+        return 0
+    return sum(spec.size for spec in graph.tensors(name).values() if spec.trainable)
+
+
+def _totals(*numbers: int) -> str:
+    """Write a number, or the change from one to another.
+
+    >>> _totals(1200), _totals(7, 7), _totals(7, 1200), _totals(0, 5), _totals(0)
+    ('1,200', '7', '7 → 1,200', '0 → 5', '–')
+    """
+    texts = list(dict.fromkeys(f"{number:,}" for number in numbers))
+    return NOTHING if texts == ["0"] else " → ".join(texts)
 
 
 def _groups(graph: Graph) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from archgraph.report import graph_dot, graph_svg
 from archgraph.search import load_study
 from tests.cli.conftest import Demo
 from tests.cli.running import run
@@ -50,3 +51,26 @@ def test_lines_fit_a_narrow_terminal(demo: Demo, monkeypatch: pytest.MonkeyPatch
         table = ran.out[ran.out.index("─") :]
         assert max(map(len, table.splitlines())) <= 80
         assert "…" not in ran.out
+
+
+def test_what_changed_since_another_graph(demo: Demo, tmp_path: Path) -> None:
+    study = load_study(demo.study, demo.storage)
+    first, best = study.trials[0].graph, study.best.graph
+    (tmp_path / "first.graph").write_text(str(first))
+    (tmp_path / "best.graph").write_text(str(best))
+    files = run("show", tmp_path / "best.graph", "--diff", tmp_path / "first.graph", "--svg", tmp_path / "a.svg")
+    trials = run("show", demo.study, "--storage", demo.storage, "--diff", "0", "--svg", tmp_path / "b.svg")
+    assert files.code == trials.code == 0
+    assert f"{len(best)} nodes" in files.out and "~" in files.out
+    assert trials.out.splitlines()[1:-1] == files.out.splitlines()[:-1]  # but for the trial's number and the file
+    assert (tmp_path / "a.svg").read_text() == graph_svg(best, compare=first) == (tmp_path / "b.svg").read_text()
+    same = run("show", tmp_path / "best.graph", "--diff", tmp_path / "best.graph")
+    assert same.code == 0 and "the graphs are the same" in same.out
+    missing = run("show", tmp_path / "best.graph", "--diff", tmp_path / "none.graph")
+    assert missing.code == 2 and "cannot read a graph" in missing.err
+
+
+def test_a_graph_is_written_as_dot(demo: Demo, tmp_path: Path) -> None:
+    ran = run("show", demo.folder / "best", "--dot", tmp_path / "best.dot")
+    assert ran.code == 0 and f"drawn in {tmp_path / 'best.dot'}" in ran.out.replace("\n", "")
+    assert (tmp_path / "best.dot").read_text() == graph_dot(load_study(demo.study, demo.storage).best.graph)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 import archgraph as ag
+from archgraph import ops
 from archgraph.errors import DataError, ExportError, SettingError, StorageError, UnknownName
 from archgraph.export import export, same_bits, verify
-from archgraph.graph import Graph
+from archgraph.graph import Graph, GraphBuilder
 from archgraph.net import Network
+from tests.ops.test_conformance import CASES
 
-EVERY_OP = """
+MANY_OPS = """
 image = Input((2, 9, 7))
 vector = Input((6,))
 input = Conv2d(4, kernel_size=3, padding='same')(image)
@@ -74,7 +76,7 @@ def small() -> Network:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("text", [EVERY_OP, TOKENS], ids=["every op", "tokens"])
+@pytest.mark.parametrize("text", [MANY_OPS, TOKENS], ids=["many ops", "tokens"])
 def test_the_export_computes_the_same_bits(text: str, dtype: torch.dtype, tmp_path: Path) -> None:
     of = network(text, dtype)
     done = ag.export(of, tmp_path / "deep" / "best")
@@ -83,9 +85,25 @@ def test_the_export_computes_the_same_bits(text: str, dtype: torch.dtype, tmp_pa
     assert len(done.checks) == 1 and "bit for bit" in done.checks[0] and str(dtype)[6:] in done.checks[0]
 
 
-def test_every_op_there_is_is_in_the_test() -> None:
-    used = {type(node.op).__name__ for text in (EVERY_OP, TOKENS) for node in Graph.parse(text)}
-    assert used == set(ag.ops.__all__) - {"Op", "Activation"}
+def every_case() -> Network:
+    """Return a network that has every case of the conformance test side by side, each with inputs of its own."""
+    build = GraphBuilder()
+    results = []
+    for number, (op, shapes) in enumerate(CASES.values()):
+        sources = [build(ops.Input(shape.dims, shape.unit_axis)) for shape in shapes]
+        results.append(build(op, *sources, name=f"case{number}"))
+    return network(str(build.graph(*results)))
+
+
+@pytest.mark.parametrize(
+    "form", ["python", pytest.param("pt2", marks=pytest.mark.slow), pytest.param("onnx", marks=pytest.mark.slow)]
+)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+def test_every_op_there_is_can_be_exported(form: str, tmp_path: Path) -> None:
+    of = every_case()
+    assert len(of.graph.outputs) == len(CASES)  # and those are checked to name every op that is shipped
+    (check,) = export(of, tmp_path, form).checks
+    assert check.startswith("model.")
 
 
 def test_the_file_is_a_program_that_needs_no_archgraph(tmp_path: Path) -> None:

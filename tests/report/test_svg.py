@@ -10,7 +10,8 @@ import pytest
 from archgraph import ops
 from archgraph.graph import Graph, chain
 from archgraph.report import graph_svg
-from archgraph.report.svg import FAMILIES, family
+from archgraph.report.family import FAMILIES, family
+from archgraph.report.svg import NEW_EDGE, TONES
 
 SVG = "{http://www.w3.org/2000/svg}"
 BRANCHED = """
@@ -102,3 +103,76 @@ def test_long_ops_are_cut_and_text_is_escaped() -> None:
     text = graph_svg(GRAPHS["branched"])
     assert "…</text>" in text and "groups=16, bias=False)(relu)</title>" in text
     assert "padding=&#x27;same&#x27;" in text and "&lt;Graph of 14 nodes" in text
+
+
+SMALL = Graph.parse("""
+image = Input((3, 8, 8))
+stem = Conv2d(4, kernel_size=3)(image)
+relu = ReLU()(stem)
+drop = Dropout(0.2)(relu)
+side = Conv2d(5, kernel_size=1)(drop)
+mean = GlobalAvgPool()(side)
+head = Linear(2)(mean)
+return head
+""")
+REWRITTEN = Graph.parse("""
+image = Input((3, 8, 8))
+stem = Conv2d(6, kernel_size=3)(image)
+relu = ReLU()(stem)
+gate = Sigmoid()(relu)
+gated = Multiply()(gate, relu)
+mean = GlobalAvgPool()(gated)
+head = Linear(2)(mean)
+return head
+""")
+
+
+def _groups(text: str) -> dict[str, ET.Element]:
+    groups = [group for group in ET.fromstring(text).iter(f"{SVG}g") if group.get("class")]
+    return {str(group.findall(f"{SVG}text")[0].text): group for group in groups}
+
+
+def test_a_comparison_colours_what_a_rewrite_did() -> None:
+    text = graph_svg(REWRITTEN, compare=SMALL)
+    groups = _groups(text)
+    assert {name: str(group.get("class")).removeprefix("node ") for name, group in groups.items()} == {
+        "image": "same", "stem": "changed", "relu": "resized", "gate": "added", "gated": "added", "mean": "changed",
+        "head": "resized", "drop": "removed", "side": "removed",
+    }  # fmt: skip
+    for group in groups.values():
+        kind = str(group.get("class")).removeprefix("node ")
+        box = group.find(f"{SVG}rect")
+        assert box is not None and (box.get("fill"), box.get("stroke")) == TONES[kind][1:]
+    assert [label.text for label in groups["stem"].findall(f"{SVG}text")] == [
+        "stem", "4×6×6 → 6×6×6", "Conv2d(4 → 6, kernel_size=3)",
+    ]  # fmt: skip
+    tip = groups["mean"].findtext(f"{SVG}title")
+    assert tip == "mean = GlobalAvgPool()(gated)\nbefore: mean = GlobalAvgPool()(side)\nchanged: inputs, shape"
+    new = [
+        path.findtext(f"{SVG}title")
+        for path in ET.fromstring(text).iter(f"{SVG}path")
+        if path.get("class") == "edge" and path.get("stroke") == NEW_EDGE
+    ]
+    assert new == [
+        "relu to input 0 of gate", "gate to input 0 of gated", "relu to input 1 of gated", "gated to input 0 of mean",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), [(SMALL, REWRITTEN), (REWRITTEN, SMALL), (GRAPHS["wide"], SMALL)])
+def test_a_comparison_has_all_nodes_inside_its_frame_without_overlap(before: Graph, after: Graph) -> None:
+    text = graph_svg(after, compare=before)
+    root, boxes = ET.fromstring(text), []
+    for group in _groups(text).values():
+        box = group.find(f"{SVG}rect")
+        assert box is not None
+        x, y, w, h = (float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+        assert x >= 0 and y >= 0 and x + w <= float(root.attrib["width"]) and y + h <= float(root.attrib["height"])
+        assert all(x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y for x2, y2, w2, h2 in boxes)
+        boxes.append((x, y, w, h))
+    assert len(boxes) == len({*before.nodes, *after.nodes})
+
+
+def test_a_graph_compared_with_itself_is_plain() -> None:
+    text = graph_svg(SMALL, compare=SMALL)
+    assert {group.get("class") for group in _groups(text).values()} == {"node same"}
+    assert TONES["same"][0] in text and "changed</text>" not in text.replace("unchanged</text>", "")

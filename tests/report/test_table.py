@@ -7,7 +7,7 @@ from rich.table import Table
 
 from archgraph import ops  # noqa: F401  so that the texts find their ops
 from archgraph.graph import Graph
-from archgraph.report import graph_table, stage_table
+from archgraph.report import diff_table, graph_diff, graph_table, stage_table
 
 GRAPH = Graph.parse("""
 x = Input((3, 8, 8))
@@ -95,3 +95,43 @@ def test_odd_numbers_and_no_rows() -> None:
     assert [row[0] for row in found] == ["nan", "-inf", "0", "123,457", "-2"]
     assert rows(stage_table([{"v": 0.0}])) == [("0.0",)]
     assert rows(stage_table([])) == []
+
+
+WIDER = Graph.parse("""
+x = Input((3, 8, 8))
+a = Conv2d(7, kernel_size=3, padding=1)(x)
+n = BatchNorm()(a)
+b = Conv2d(7, kernel_size=3, padding=1)(n)
+s = Add()(a, b)
+c = Conv2d(5, kernel_size=1)(s)
+k = Concat()(s, c)
+r = ReLU()(k)
+f = GlobalAvgPool()(r)
+l = Linear(11)(f)
+t = Linear(11)(l)
+return t
+""")
+
+
+def test_what_a_rewrite_changed() -> None:
+    table = diff_table(graph_diff(GRAPH, WIDER))
+    assert rows(table) == [
+        ("~", "a", "Conv2d(6 → 7, kernel_size=3, padding=1)", "x", "6x8x8 → 7x8x8", "168 → 196", "10,368 → 12,096"),
+        ("~", "n", "BatchNorm()", "a", "6x8x8 → 7x8x8", "12 → 14", "–"),
+        ("~", "b", "Conv2d(6 → 7, kernel_size=3, padding=1)", "n", "6x8x8 → 7x8x8", "330 → 448", "20,736 → 28,224"),
+        ("~", "s", "Add()", "a, b", "6x8x8 → 7x8x8", "–", "–"),
+        ("~", "c", "Conv2d(5, kernel_size=1)", "s", "5x8x8", "35 → 40", "1,920 → 2,240"),
+        ("~", "k", "Concat()", "s, c", "11x8x8 → 12x8x8", "–", "–"),
+        ("+", "r", "ReLU()", "k", "12x8x8", "–", "–"),
+        ("~", "f", "GlobalAvgPool()", "k → r", "11 → 12", "–", "–"),
+        ("~", "l", "Linear(11)", "f", "11", "132 → 143", "121 → 132"),
+        ("~", "t", "Linear(11) @ m → own weights", "m → l", "11", "0 → 132", "121"),
+        ("-", "m", "Linear(11)", "l", "11", "132", "121"),
+    ]
+    assert [str(column.footer) for column in table.columns][1::4] == ["11 nodes", "809 → 973"]
+    assert "33,387 → 42,813" in printed(table)
+
+
+def test_graphs_that_are_the_same_have_no_rows() -> None:
+    table = diff_table(graph_diff(GRAPH, GRAPH))
+    assert rows(table) == [] and "the graphs are the same" in printed(table)
