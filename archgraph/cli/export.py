@@ -16,7 +16,7 @@ def export(
     subject: Annotated[str, typer.Argument(help="A study, or a folder with a saved network.", metavar="STUDY|FOLDER")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")],
     formats: Annotated[
-        str, typer.Option("--formats", help="Comma-separated: python, state-dict, and what else there is.")
+        str, typer.Option("--formats", help="Comma-separated: python, state-dict, onnx, pt2.")
     ] = "python",
     storage: Storage = None,
     trial: OneTrial = None,
@@ -25,7 +25,7 @@ def export(
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
-    """Write a network as plain PyTorch; it is checked bit for bit in a process without archgraph.
+    """Write a network as plain PyTorch, ONNX or an exported program; each is reloaded without archgraph and compared.
 
     Example: [bold]archgraph export demo --storage sqlite:///runs.db --trial best --out best[/bold]
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from archgraph.cli.options import INTERRUPTED, Artifacts, DataRoot, Device, Seed, Storage, pairs
@@ -101,6 +102,14 @@ def search(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on with the study if the storage holds it.")] = False,
     workers: Annotated[int, typer.Option("--workers", help="Processes that evaluate.")] = 1,
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads",
+            min=1,
+            help="CPU threads; one is fastest for small networks, and results do not depend on cores.",
+        ),
+    ] = 1,
     artifacts: Artifacts = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -140,6 +149,7 @@ def search(
         _check_study(plan, storage, artifacts, resume=resume)
     if out is not None:
         check_writable(out)
+    torch.set_num_threads(threads)
     outcomes = []
     for plan in plans:
         try:
