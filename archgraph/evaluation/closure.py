@@ -99,7 +99,8 @@ def _walk(graph: Graph, name: str) -> tuple[Path, ...] | Refused:
                     return Refused(f"reaches node {user!r} on several paths before its activation")
                 seen.add((user, start))
                 passed = (*norms, (user, offset)) if isinstance(op, ops.BatchNorm) else norms
-                waiting.append((user, passed, start, moved or not isinstance(op, _KEEPS_POSITIONS), False))
+                stays = isinstance(op, _KEEPS_POSITIONS) and graph.shape(user).others == graph.shape(here).others
+                waiting.append((user, passed, start, moved or not stays, False))
     return tuple(paths)
 
 

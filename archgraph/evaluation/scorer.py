@@ -22,6 +22,7 @@ from archgraph.criteria import (
 from archgraph.errors import DataError, SettingError, UnknownName
 from archgraph.evaluation.closure import Path, Refused, closure
 from archgraph.evaluation.report import SiteScore
+from archgraph.graph import Graph
 from archgraph.metrics import macs
 from archgraph.net import Captured, Network, capture
 from archgraph.ops.convolution import both
@@ -33,7 +34,7 @@ BATCH = 512
 MATRIX_BYTES = 2**28
 """Largest size of the splitting matrices of one node."""
 
-_KINKED = (ops.ReLU, ops.LeakyReLU)
+_SMOOTH = frozenset({"gaussian", "gelu", "identity", "mish", "sigmoid", "silu", "softplus", "tanh"})  # no stand-in
 _DIVERGED = "check the data and the weights: the training has probably diverged"
 
 
@@ -161,7 +162,7 @@ def _splitting(
     values |= {graph.node(path.activation).inputs[0] for found in paths.values() for path in found}
     grads = {path.activation for found in paths.values() for path in found}
     means = {name: Accumulator() for name in paths}
-    kinked = {name for name in grads if isinstance(graph.op(name), _KINKED)} if smoothing is None else set()
+    kinked = {name for name in grads if _curve(graph, name) not in _SMOOTH} if smoothing is None else set()
     betas = _betas(network, x, y, loss, kinked)
     spent = macs(graph) * len(x) if betas else 0
     for batch, target in _batches(network, x, y) if paths else ():
@@ -279,15 +280,21 @@ def _matrices(
         return convolution_splitting_matrix(
             inputs,
             total,
-            kernel_size=op.kernel_size,
-            stride=op.stride,
+            kernel_size=both(op.kernel_size),
+            stride=both(op.stride),
             padding=padding,
-            dilation=op.dilation,
+            dilation=both(op.dilation),
             groups=op.groups,
             include_bias=bias and op.bias,
         )
     rows = inputs.reshape(-1, inputs.shape[-1])
     return splitting_matrix(rows, total, include_bias=bias and op.bias)
+
+
+def _curve(graph: Graph, name: str) -> str:
+    activation = graph.op(name)
+    assert isinstance(activation, ops.Activation)
+    return activation.curve
 
 
 def _units_first(tensor: Tensor, axis: int) -> Tensor:

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from torch import Tensor
 
 from archgraph import Graph, Network, ops, score
+from archgraph.criteria.activation import ACTIVATIONS, second_derivative
 from archgraph.errors import DataError, SettingError, UnknownName
 from archgraph.evaluation import scorer
 from archgraph.evaluation.scorer import score_sites, subset
@@ -235,6 +236,17 @@ def test_a_kink_is_scored_by_a_softplus_ten_spreads_sharp() -> None:
     fixed = score_sites(network, x, y, CE, options={"keep_matrices": True, "smoothing": beta})
     assert wrong(fixed.scores["a"].matrices, expected) < 1e-9  # type: ignore[arg-type]
     assert found.macs - fixed.macs == len(x) * (4 * 5 + 5 * 3)  # the spread costs a forward pass
+
+
+@pytest.mark.parametrize("curve", [curve for curve in ACTIVATIONS if curve != "identity"])
+def test_every_curve_that_has_a_stand_in_gets_its_sharpness(curve: str) -> None:
+    """What depends on the sharpness must not be in the list of smooth curves, and what does not must be."""
+    z = torch.linspace(-7, 7, 201, dtype=torch.float64)
+    sharp, blunt = (second_derivative(curve, z, smoothing=beta) for beta in (9.0, 2.0))
+    uses = not torch.equal(sharp, blunt)
+    if curve == "elu":  # only where its slopes at zero differ
+        uses = not torch.equal(*(second_derivative(curve, z, smoothing=beta, alpha=0.5) for beta in (9.0, 2.0)))
+    assert uses == (curve not in scorer._SMOOTH)
 
 
 KINKED = f"{CONV}f = ReLU()(a)\n{HEAD}"
