@@ -6,6 +6,7 @@ import hashlib
 import resource
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -24,6 +25,10 @@ from archgraph.tasks import Task
 Progress = Callable[[Request, Epoch, int], None]
 """Called after every epoch of a training with the request, the epoch's metrics and the number of epochs."""
 
+Recall = Callable[[str], Report | None]
+
+REMEMBERED = 256
+"""Reports that are kept in memory."""
 
 _REQUEST = (SettingError, UnknownName, DataError)
 """What is wrong with a request whatever the candidate: it ends the search, where all else fails one trial."""
@@ -36,19 +41,32 @@ class Evaluator:
         task: the task.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
         progress: called after every epoch.
+        recall: gives reports on trainings that are known from elsewhere, by key; a study's, say.
     """
 
-    def __init__(self, task: Task, *, device: str = "auto", progress: Progress | None = None) -> None:
-        self.task, self.device, self.progress = task, choose_device(device), progress
-        self._known: dict[str, Report] = {}
+    def __init__(
+        self, task: Task, *, device: str = "auto", progress: Progress | None = None, recall: Recall | None = None
+    ) -> None:
+        self.task, self.device, self.progress, self.recall = task, choose_device(device), progress, recall
+        self._known: OrderedDict[str, Report] = OrderedDict()
 
     def key(self, request: Request) -> str:
         """Return the key of a request on this task: equal keys have equal answers."""
         return hashlib.sha256(f"{self.task.key} {request.key}".encode()).hexdigest()
 
     def remember(self, report: Report) -> None:
-        """Put a report into the cache, for example one that a study holds."""
+        """Put a report into the cache, which keeps the latest :data:`REMEMBERED`; matrices are too large to keep."""
+        if any(score.matrices is not None for score in report.scores.values()):
+            return
         self._known[report.key] = report
+        self._known.move_to_end(report.key)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _answered(self, request: Request, key: str) -> Report | None:
+        if key not in self._known and self.recall is not None and isinstance(request, Train):
+            return self.recall(key)
+        return self._known.get(key)
 
     def evaluate(self, request: Request) -> Report:
         """Answer a request; a candidate that raises, diverges or runs out of memory gives a failed report.
@@ -60,8 +78,9 @@ class Evaluator:
             DataError: when a network does not fit the task.
         """
         key = self.key(request)
-        if key in self._known:
-            return self._known[key].from_cache()
+        known = self._answered(request, key)
+        if known is not None:
+            return known.from_cache()
         clock, processor = time.perf_counter(), time.process_time()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -79,7 +98,7 @@ class Evaluator:
             device=str(self.device),
         )
         report = replace(report, key=key, ledger=ledger)
-        self._known[key] = report
+        self.remember(report)
         return report
 
     def _answer(self, request: Request) -> Report:

@@ -23,7 +23,8 @@ from archgraph.evaluation.evaluator import Progress
 from archgraph.graph import Graph
 from archgraph.search.budget import Budget
 from archgraph.search.driver import Driver, Session, Setting
-from archgraph.search.study import Study, Trial
+from archgraph.search.study import Study
+from archgraph.search.trial import Trial
 from archgraph.tasks import Task, find
 
 Callback = Callable[[Study, Trial], None]
@@ -88,8 +89,7 @@ def search(
     study.artifacts.prepare()
     begun = {"driver": type(driver).__name__, "task": task.name, "task_key": task.key, "recipe": repr(recipe)}
     _same(study, begun | {"seed": seed})
-    for trial in study.trials:
-        evaluator.remember(trial.report())
+    evaluator.recall = study.recall
     study.note("stopped", "")
     session = driver.begin(Setting(recipe, seed))
     run(session, evaluator, study, budget, callbacks)

@@ -32,7 +32,7 @@ def watched(*, terminal: bool, **options: object) -> str:
 def test_a_terminal_gets_a_bar() -> None:
     shown = watched(terminal=True, _environ={"TERM": "xterm"})
     assert "training 2/2 · stage 1" in shown
-    assert "1/2 · 854 params · val error 0." in shown
+    assert "1/2 · 254 params · val error 0." in shown
 
 
 def test_elsewhere_there_is_a_line_a_trial() -> None:
