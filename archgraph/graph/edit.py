@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -54,10 +55,22 @@ class Edit:
 
     def touches(self, name: str) -> bool:
         """Whether tensors of a node may differ from before."""
-        if self.is_new(name) or name in self.units:
-            return True
-        node = self.after.node(name)
-        return node is not self.before.node(name) or any(source in self.units for source in node.inputs)
+        return name in self.touched
+
+    @cached_property
+    def touched(self) -> Mapping[str, None]:
+        """Names of the nodes of the new graph whose tensors may differ from before."""
+        before = self.before._nodes
+        found = {name: None for name, node in self.after._nodes.items() if before.get(name) is not node}
+        for name in self.units:
+            found[name] = None
+            found.update(dict.fromkeys(self.after.users(name)))
+        return found
+
+    @cached_property
+    def removed(self) -> tuple[str, ...]:
+        """Names of the nodes of the old graph that the new one does not have."""
+        return tuple(sorted(self.before._nodes.keys() - self.after._nodes.keys()))
 
 
 class Rewritable(Protocol):

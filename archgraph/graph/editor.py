@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from types import TracebackType
 from typing import Self
 
@@ -110,10 +111,10 @@ class Editor:
         self.outputs(*(inserted if output == after else output for output in self._draft.outputs))
         return inserted
 
-    def is_read(self, name: str) -> bool:
-        """Whether a node's output is read by another node, or returned, as things stand now."""
+    def is_read(self, name: str, *, but: Container[str] = ()) -> bool:
+        """Whether a node's output is read by another node (``but`` for these), or returned, as things stand now."""
         self._get(name)
-        return bool(self._draft.users_of(name)) or name in self._draft.outputs
+        return name in self._draft.outputs or any(user not in but for user in self._draft.users_of(name))
 
     def remove(self, name: str) -> None:
         """Remove a node; whoever read it reads its single input instead.

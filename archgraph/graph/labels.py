@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +39,23 @@ class UnitLabels:
 
     def coupled(self, name: str, unit: int) -> dict[str, tuple[int, ...]]:
         """Return all units coupled to one unit, by node."""
-        label = self.of[name][unit]
-        places = {node: np.flatnonzero(labels == label) for node, labels in self.of.items()}
-        return {node: tuple(found.tolist()) for node, found in places.items() if len(found)}
+        names, labels, nodes, units = self._places
+        value = self.of[name][unit]
+        start, stop = np.searchsorted(labels, value, "left"), np.searchsorted(labels, value, "right")
+        found: dict[str, list[int]] = {}
+        for node, place in zip(nodes[start:stop].tolist(), units[start:stop].tolist(), strict=True):
+            found.setdefault(names[node], []).append(place)
+        return {node: tuple(places) for node, places in found.items()}
+
+    @cached_property
+    def _places(self) -> tuple[list[str], Labels, Labels, Labels]:
+        """Names of the nodes; and sorted by label: the label, the number of the node, and the unit of every entry."""
+        names, sizes = list(self.of), [len(labels) for labels in self.of.values()]
+        labels = np.concatenate([np.arange(0), *self.of.values()])
+        order = np.argsort(labels, kind="stable")
+        nodes = np.repeat(np.arange(len(names)), sizes)
+        units = np.concatenate([np.arange(0), *map(np.arange, sizes)])
+        return names, labels[order], nodes[order], units[order]
 
 
 def rule_of(graph: Graph, name: str) -> SizeRule:
@@ -227,7 +242,8 @@ class _Table:
         entry = _components(np.concatenate(self.left), np.concatenate(self.right), self.count)
         first = np.zeros(entry.max() + 1, dtype=np.int64)
         first[entry[::-1]] = np.arange(self.count)[::-1]  # the first member of every class of entries
-        merged = _components(units, units[first[entry]], self.count)
+        plain = bool((units == np.arange(self.count)).all())  # no blocks: tied entries are tied units
+        merged = entry if plain else _components(units, units[first[entry]], self.count)
         shared = np.zeros(entry.max() + 1, dtype=np.int64)
         np.maximum.at(shared, entry, offsets)
         return merged[units], shared[entry]

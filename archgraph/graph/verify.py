@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import keyword
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archgraph.errors import GraphError, ShapeError
@@ -134,10 +134,11 @@ def _arrange(draft: Draft) -> None:
     """Bring nodes, users and ties into topological order; what is in order already keeps its place."""
     if draft.added:
         draft.nodes = _placed(draft)
-    kept = _is_ordered(draft)
+    rank = dict(zip(draft.nodes, range(len(draft.nodes)), strict=True))
+    kept = _is_ordered(draft, rank)
     if not kept:
         draft.nodes = _order(draft)
-    rank = {name: position for position, name in enumerate(draft.nodes)}
+        rank = {name: position for position, name in enumerate(draft.nodes)}
     for name in draft.readers if kept else {**draft.users, **draft.readers}:
         users = draft.users_of(name)
         if users:
@@ -150,30 +151,37 @@ def _arrange(draft: Draft) -> None:
 
 def _placed(draft: Draft) -> dict[str, Node]:
     """Put every added node right behind the last node it needs, and added inputs behind the last input."""
-    old = [name for name in draft.nodes if name not in draft.added]
-    rank = {name: position for position, name in enumerate(old)}
-    sources = max((rank[name] for name in old if draft.nodes[name].op.arity == (0, 0)), default=-1)
+    old = list(draft.nodes)[: -len(draft.added)]  # what is added stands at the end
+    rank = dict(zip(old, range(len(old)), strict=True))
     behind: dict[int, list[str]] = {}
     for name in draft.added:
         node = draft.nodes[name]
         before = node.inputs if node.tie is None else (*node.inputs, node.tie)
-        rank[name] = max((rank.get(source, -1) for source in before), default=sources)
+        rank[name] = max(rank.get(source, -1) for source in before) if before else _last_source(draft, old)
         behind.setdefault(rank[name], []).append(name)
-    ordered = {name: draft.nodes[name] for name in behind.get(-1, ())}
-    for position, name in enumerate(old):
-        ordered[name] = draft.nodes[name]
-        for added in behind.get(position, ()):
-            ordered[added] = draft.nodes[added]
-    return ordered
+    names: list[str] = []
+    start = 0
+    for position in sorted(behind):
+        names += old[start : position + 1]
+        names += behind[position]
+        start = position + 1
+    names += old[start:]
+    return dict(zip(names, map(draft.nodes.__getitem__, names), strict=True))
 
 
-def _is_ordered(draft: Draft) -> bool:
-    seen: set[str] = set()
-    for node in draft.nodes.values():
-        if not seen.issuperset(node.inputs):
-            return False
-        seen.add(node.name)
-    return True
+def _last_source(draft: Draft, names: Sequence[str]) -> int:
+    """Return the place of the last node that takes an input of the network; -1 when there is none."""
+    return max((place for place, name in enumerate(names) if draft.nodes[name].op.arity == (0, 0)), default=-1)
+
+
+def _is_ordered(draft: Draft, rank: Mapping[str, int]) -> bool:
+    """Whether every node that was touched stands behind what it reads; the others do since they were settled."""
+    return all(
+        rank[source] < rank[name]
+        for name in draft.touched
+        if name in draft.nodes
+        for source in draft.nodes[name].inputs
+    )
 
 
 def _order(draft: Draft) -> dict[str, Node]:
@@ -217,7 +225,7 @@ def _infer(draft: Draft) -> None:
     if not stale:
         return
     whole = len(stale) == len(draft.nodes)
-    rank = None if whole else {name: position for position, name in enumerate(draft.nodes)}
+    rank = None if whole else dict(zip(draft.nodes, range(len(draft.nodes)), strict=True))
     queue = list(draft.nodes) if rank is None else sorted(stale, key=rank.__getitem__)
     heap = [] if rank is None else [(rank[name], name) for name in queue]
     tied: set[str] = set()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from archgraph.errors import MoveRefused
-from archgraph.graph import Edit, Graph, Shape
-from archgraph.moves.move import Move, mixing
+from archgraph.graph import Edit, Graph, Op, Shape
+from archgraph.moves.move import Move, mixing, refusing
 from archgraph.moves.remove_edge import RemoveEdge
 from archgraph.registry import OPS
 
@@ -32,14 +32,16 @@ class AddEdge(Move):
     def plan(self, graph: Graph) -> Edit:
         start, end = graph.shape(self.source), graph.shape(self.target)
         place = f"{graph.node(self.source)}\n{graph.node(self.target)}"
-        if self.source == self.target or _reaches(graph, self.target, self.source):
-            raise MoveRefused(f"an edge from {self.source!r} to {self.target!r} would close a cycle", place=place)
-        with graph.edit() as edit:
-            origin = self.source
-            if len(start.dims) > 1 and len(end.dims) == 1 and start.unit_axis == 0:
-                origin = edit.add(OPS.get("GlobalAvgPool")(), origin)
-                start = Shape((start.units,))
-            gate = edit.add(mixing(start, end.units, 1, place, stride=_stride(start, end, place)), origin)
+        if self.source == self.target:
+            raise MoveRefused(
+                f"an edge cannot lead from {self.source!r} to itself", hint="InsertLayer does that", place=place
+            )
+        path = _projection(start, end, place)
+        what = f"no edge can be added from {self.source!r} to {self.target!r}"
+        with refusing(what), graph.edit() as edit:
+            gate = self.source
+            for op in path:
+                gate = edit.add(op, gate)
             total = edit.add(OPS.get("Add")(), self.target, gate)
             for reader in graph.users(self.target):
                 sources = graph.node(reader).inputs
@@ -50,12 +52,18 @@ class AddEdge(Move):
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:
-        names = [node.name for node in graph]
-        for position, target in enumerate(names):
-            for source in names[:position]:
-                move = cls(source, target)
-                if source not in graph.node(target).inputs and move.refusal(graph) is None:
-                    yield move
+        for node in graph:
+            target = node.name
+            if not graph.users(target) and target not in graph.outputs:
+                continue  # an input that nothing reads
+            later = _descendants(graph, target)
+            for source in graph.nodes:
+                if source != target and source not in later and source not in node.inputs:
+                    try:
+                        _projection(graph.shape(source), graph.shape(target), "")
+                    except MoveRefused:
+                        continue
+                    yield cls(source, target)
 
     def inverse(self, graph: Graph) -> RemoveEdge:
         """Return the move that takes the edge away again (its function is kept while ``P`` is zero).
@@ -70,6 +78,18 @@ class AddEdge(Move):
         return RemoveEdge(total, 1)
 
 
+def _projection(start: Shape, end: Shape, place: str) -> tuple[Op, ...]:
+    """Return the layers that lead from one shape to another, the last of them with weights.
+
+    Raises:
+        MoveRefused: when there are none.
+    """
+    if len(start.dims) > 1 and len(end.dims) == 1 and start.unit_axis == 0:
+        pooled = Shape((start.units,))
+        return (OPS.get("GlobalAvgPool")(), mixing(pooled, end.units, 1, place))
+    return (mixing(start, end.units, 1, place, stride=_stride(start, end, place)),)
+
+
 def _stride(start: Shape, end: Shape, place: str) -> int | tuple[int, int]:
     """Return the stride that brings a shape's positions to another's with a kernel of one pixel."""
     if start.others == end.others and start.unit_axis == end.unit_axis:
@@ -77,20 +97,20 @@ def _stride(start: Shape, end: Shape, place: str) -> int | tuple[int, int]:
     if len(start.dims) == len(end.dims) == 3 and start.unit_axis == end.unit_axis == 0:
         strides = []
         for have, want in zip(start.others, end.others, strict=True):
-            fitting = [step for step in range(1, have + 1) if (have - 1) // step + 1 == want]
-            strides += fitting[:1]
-        if len(strides) == 2:
+            fitting = (step for step in range(1, have + 1) if (have - 1) // step + 1 == want)
+            strides.append(next(fitting, 0))
+        if all(strides):
             return (strides[0], strides[1])
     raise MoveRefused("no projection leads from one shape to the other", expected=end, got=start, place=place)
 
 
-def _reaches(graph: Graph, start: str, goal: str) -> bool:
-    seen, waiting = {start}, [start]
+def _descendants(graph: Graph, start: str) -> set[str]:
+    """Return the nodes that are computed from a node."""
+    found: set[str] = set()
+    waiting = [start]
     while waiting:
         for user in graph.users(waiting.pop()):
-            if user == goal:
-                return True
-            if user not in seen:
-                seen.add(user)
+            if user not in found:
+                found.add(user)
                 waiting.append(user)
-    return False
+    return found

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Graph
-from archgraph.moves.move import Move, mixing
+from archgraph.moves.move import Move, mixing, refusing
 from archgraph.registry import OPS
 
 IDEMPOTENT = ("ReLU",)
@@ -33,10 +32,9 @@ class InsertIdentity(Move):
 
     def plan(self, graph: Graph) -> Edit:
         shape, place = graph.shape(self.after), str(graph.node(self.after))
-        if self.kernel_size % 2 == 0:
-            raise MoveRefused("kernel_size must be odd to keep height and width", got=self.kernel_size, place=place)
-        with graph.edit() as edit:
-            name = edit.insert(self.after, mixing(shape, shape.units, self.kernel_size, place))
+        layer = mixing(shape, shape.units, self.kernel_size, place)
+        with refusing(f"no layer can be inserted after {self.after!r}"), graph.edit() as edit:
+            name = edit.insert(self.after, layer)
             kind = type(graph.op(self.after)).__name__
             if kind in IDEMPOTENT:
                 edit.insert(name, OPS.get(kind)())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from archgraph.errors import MoveRefused
-from archgraph.graph import Edit, Graph, Op, Shape, parse_op
-from archgraph.moves.move import Move, mixing
+from archgraph.graph import Edit, Graph, Op, parse_op
+from archgraph.moves.move import Move, mixing, refusing
 from archgraph.moves.remove_edge import RemoveEdge
 from archgraph.registry import OPS
 
@@ -42,11 +42,14 @@ class InsertLayer(Move):
         shape = graph.shape(self.after)
         if self.reader is not None and self.after not in graph.node(self.reader).inputs:
             raise MoveRefused(f"node {self.reader!r} does not read {self.after!r}", place=str(graph.node(self.reader)))
-        if self.width is not None and self.width < 1:
-            raise MoveRefused("the bottleneck needs at least one unit", got=self.width)
-        into, out = self._maps(shape, graph, self.width or shape.units)
+        width, place = shape.units if self.width is None else self.width, str(graph.node(self.after))
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise MoveRefused("the bottleneck needs at least one unit", got=self.width, place=place)
+        into, out = mixing(shape, width, self.kernel_size, place), mixing(shape, shape.units, 1, place)
+        if self.activation is not None and not isinstance(self.activation, Op):
+            raise MoveRefused(f"{self.activation!r} is not an op", expected="a value such as ops.ReLU()", place=place)
         readers = graph.users(self.after) if self.reader is None else (self.reader,)
-        with graph.edit() as edit:
+        with refusing(f"no layer can be inserted after {self.after!r}"), graph.edit() as edit:
             bent = edit.add(self.activation or parse_op("SiLU()"), edit.add(into, self.after))
             gate = edit.add(out, bent)
             total = edit.add(OPS.get("Add")(), self.after, gate)
@@ -57,12 +60,6 @@ class InsertLayer(Move):
                 edit.outputs(*(total if name == self.after else name for name in graph.outputs))
         initial = {f"{gate}.{key}": 0.0 for key in edit.graph.tensors(gate)}
         return Edit(graph, edit.graph, initial=initial, seed=self.seed)
-
-    def _maps(self, shape: Shape, graph: Graph, width: int) -> tuple[Op, Op]:
-        place = str(graph.node(self.after))
-        if len(shape.dims) == 3 and shape.unit_axis == 0 and self.kernel_size % 2 == 0:
-            raise MoveRefused("kernel_size must be odd to keep height and width", got=self.kernel_size, place=place)
-        return mixing(shape, width, self.kernel_size, place), mixing(shape, shape.units, 1, place)
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:

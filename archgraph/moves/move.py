@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from archgraph.errors import ArchGraphError, MoveRefused, ParseError
+from archgraph.errors import ArchGraphError, GraphError, MoveRefused, ParseError, SettingError
 from archgraph.graph import HANDS_ON, Absorb, Edit, Graph, Op, Rewritable, Shape, label, parse_op, rule_of
 from archgraph.registry import MOVES, OPS
 
@@ -142,20 +143,40 @@ def units_of(graph: Graph, name: str, units: object) -> tuple[int, ...]:
     return numbers
 
 
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn the errors of an edit that leads to no valid graph, or of an op with unusable options, into a refusal.
+
+    Args:
+        what: what is refused, a clause to which the reason is added.
+
+    Raises:
+        MoveRefused: with the reason and the place.
+    """
+    try:
+        yield
+    except (GraphError, SettingError) as error:
+        raise MoveRefused(
+            f"{what}: {error.what}", expected=error.expected, got=error.got, hint=error.hint, place=error.place
+        ) from error
+
+
 def mixing(shape: Shape, units: int, kernel_size: int, place: str, *, stride: int | tuple[int, int] = 1) -> Op:
     """Return the layer that mixes all units of a shape into new ones: a convolution of images, else a linear map.
 
     Args:
         shape: of its input.
         units: of its output.
-        kernel_size: of the convolution, in pixels; height and width are kept at stride 1.
+        kernel_size: of the convolution, odd, in pixels; height and width are kept at stride 1.
         place: the node in the graph text, for the refusal.
         stride: of the convolution, in pixels.
 
     Raises:
-        MoveRefused: when neither reads such a shape.
+        MoveRefused: when neither reads such a shape, or with an option that cannot be used.
     """
     if len(shape.dims) == 3 and shape.unit_axis == 0:
+        if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or not kernel_size % 2:
+            raise MoveRefused("kernel_size must be odd to keep height and width", got=kernel_size, place=place)
         return OPS.get("Conv2d")(units, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2)
     if shape.unit_axis == len(shape.dims) - 1:
         return OPS.get("Linear")(units)

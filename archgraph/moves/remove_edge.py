@@ -8,7 +8,7 @@ from typing import Self
 
 from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Editor, Graph, Invariant
-from archgraph.moves.move import Move
+from archgraph.moves.move import Move, refusing
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,15 +30,21 @@ class RemoveEdge(Move):
         node = graph.node(self.node)
         if not isinstance(graph.rule(self.node), Invariant) or len(node.inputs) < 2:
             raise MoveRefused(f"node {self.node!r} is no sum or product of several inputs", place=str(node))
-        if not 0 <= self.position < len(node.inputs):
-            raise MoveRefused(f"node {self.node!r} has no input {self.position}", place=str(node))
-        rest = node.inputs[: self.position] + node.inputs[self.position + 1 :]
-        edit = graph.edit()
-        edit.connect(self.node, *rest)
-        if len(rest) == 1:
-            edit.remove(self.node)
-        _sweep(edit, graph, node.inputs[self.position], {self.node})
-        return Edit(graph, edit.finish())
+        number = self.position
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(node.inputs):
+            raise MoveRefused(
+                f"node {self.node!r} has no input {number!r}",
+                expected=f"0 to {len(node.inputs) - 1}",
+                place=str(node),
+            )
+        rest = node.inputs[:number] + node.inputs[number + 1 :]
+        with refusing(f"input {number} of node {self.node!r} cannot go"), graph.edit() as edit:
+            edit.connect(self.node, *rest)
+            if len(rest) == 1:
+                edit.remove(self.node)
+            for name in _unread(edit, graph, node.inputs[number]):
+                edit.remove(name)
+        return Edit(graph, edit.graph)
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:
@@ -50,19 +56,24 @@ class RemoveEdge(Move):
                         yield move
 
 
-def _sweep(edit: Editor, graph: Graph, name: str, gone: set[str]) -> None:
-    """Remove a node that nobody reads any more, and whatever fed nothing else."""
+def _unread(edit: Editor, graph: Graph, name: str) -> list[str]:
+    """Return a node that nobody reads any more and whatever fed nothing else, in an order in which they can go.
+
+    Raises:
+        MoveRefused: when a node that stays uses the weights of one that would go.
+    """
+    gone: dict[str, None] = {}
     waiting = [name]
     while waiting:
         here = waiting.pop()
-        node = graph.node(here)
-        if here in gone or edit.is_read(here) or not node.inputs:
+        if here in gone or here not in graph or not graph.node(here).inputs or edit.is_read(here, but=gone):
             continue
-        living = [name for name in graph.tied(here) if name not in gone and name != here]
-        if node.tie is None and living:
+        gone[here] = None
+        waiting += graph.node(here).inputs
+    for owner in gone:
+        staying = [other for other in graph.tied(owner) if other not in gone]
+        if graph.node(owner).tie is None and staying:
             raise MoveRefused(
-                f"node {here!r} would go, but {', '.join(living)} use its weights", place=str(graph.node(here))
+                f"node {owner!r} would go, but {', '.join(staying)} use its weights", place=str(graph.node(owner))
             )
-        gone.add(here)
-        edit.remove(here)
-        waiting += node.inputs
+    return sorted(gone, key=lambda name: graph.node(name).tie is None)  # those that use weights before their owners

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from archgraph.errors import GraphError, MoveRefused
+from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Graph
-from archgraph.moves.move import Move
+from archgraph.moves.move import Move, refusing
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,12 +31,9 @@ class RemoveLayer(Move):
                 expected="a node with one input of the shape of its output",
                 place=str(node),
             )
-        edit = graph.edit()
-        try:
+        with refusing(f"node {self.node!r} cannot be left out"), graph.edit() as edit:
             edit.remove(self.node)
-            return Edit(graph, edit.finish())
-        except GraphError as error:
-            raise MoveRefused(f"node {self.node!r} cannot be left out: {error.what}", place=error.place) from error
+        return Edit(graph, edit.graph)
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from archgraph.errors import GraphError, MoveRefused
+from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Graph, Op, parse_op
-from archgraph.moves.move import Move
+from archgraph.moves.move import Move, refusing
 
 FAMILIES = (
     ("ReLU()", "LeakyReLU()", "GELU()", "SiLU()", "Tanh()", "Sigmoid()", "Softplus()"),
@@ -37,16 +37,17 @@ class SwapOp(Move):
 
     def plan(self, graph: Graph) -> Edit:
         node = graph.node(self.node)
+        if not isinstance(self.op, Op):
+            raise MoveRefused(
+                f"{self.op!r} is not an op", expected="a value such as ops.SiLU()", got=self.op, place=str(node)
+            )
         if node.op == self.op:
             raise MoveRefused(f"node {self.node!r} has this op already", place=str(node))
         if len(graph.tied(self.node)) > 1:
             raise MoveRefused(f"node {self.node!r} shares its weights", place=str(node))
-        edit = graph.edit()
-        try:
+        with refusing(f"{self.op!r} does not fit"), graph.edit() as edit:
             edit.replace(self.node, self.op)
-            after = edit.finish()
-        except GraphError as error:
-            raise MoveRefused(f"{self.op!r} does not fit: {error.what}", place=error.place) from error
+        after = edit.graph
         if after.shape(self.node) != graph.shape(self.node):
             raise MoveRefused(
                 f"{self.op!r} gives another shape",

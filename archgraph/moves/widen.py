@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from archgraph.errors import MoveRefused
-from archgraph.graph import FRESH, Edit, Graph, resize
+from archgraph.graph import FRESH, Edit, Graph, label, region, resize
 from archgraph.moves.move import Move, resizable, units_of
 from archgraph.moves.prune import Prune
 
@@ -20,10 +20,11 @@ class Widen(Move):
 
     Whatever lies between the node and its readers, the readers do not hear the new units until training turns their
     weights up, so the function is kept in eval and in train mode. Units of coupled nodes (residual sums) come along.
+    The fresh units stand behind the node's last unit that may be resized.
 
     Args:
         node: a node with units of its own.
-        units: how many it gains.
+        units: how many it gains; each of them several times where a concat couples the node's units to one another.
         seed: from which the incoming weights are drawn.
 
     >>> Widen("conv2d1", units=3)
@@ -36,18 +37,19 @@ class Widen(Move):
     keeps_function: ClassVar[bool] = True
 
     def plan(self, graph: Graph) -> Edit:
-        last = graph.shape(self.node).units - 1
-        units_of(graph, self.node, (last,))
+        units_of(graph, self.node, (0,))
         if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
-            raise MoveRefused("a node gains at least one unit", got=self.units)
+            raise MoveRefused("a node gains at least one unit", got=self.units, place=str(graph.node(self.node)))
+        labels = label(graph, region(graph, self.node))
+        owned = labels.of[self.node].tolist()
+        last = max((unit for unit, value in enumerate(owned) if value not in labels.pins), default=len(owned) - 1)
         edit = resize(graph, self.node, {last: (1.0, *(None,) * self.units)})
         return Edit(graph, edit.after, edit.units, seed=self.seed)
 
     @classmethod
     def sites(cls, graph: Graph) -> Iterator[Self]:
-        for name, units in resizable(graph):
-            if units[-1] == graph.shape(name).units - 1:
-                yield cls(name)
+        for name, _ in resizable(graph):
+            yield cls(name)
 
     def inverse(self, graph: Graph) -> Prune:
         """Return the move that takes the fresh units away again.

@@ -9,7 +9,7 @@ and its ``"in"`` axis by index times coefficient. Gradients go the other way: ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -47,20 +47,16 @@ def inherit(
     Returns:
         ``"node.tensor"`` to tensor for every tensor of the new graph.
     """
-    owned: dict[str, list[str]] = {}
-    for label in weights:
-        owned.setdefault(label.partition(".")[0], []).append(label)
-    result: dict[str, Tensor] = {}
-    for node in edit.after:
-        if node.tie is not None:
-            continue
-        name = node.name
-        if not edit.touches(name):
-            result.update((label, weights[label]) for label in owned.get(name, ()))
+    result = dict(weights)  # what an edit costs beyond this copy grows with what it touches
+    for name in _owners(edit):
+        for key in edit.before.tensors(name):
+            del result[f"{name}.{key}"]
+    for name in edit.touched:
+        if edit.after.node(name).tie is not None:
             continue
         specs = edit.after.tensors(name)
         origin = {key: _origin(edit, name, key, spec) for key, spec in specs.items()}
-        start = fresh(name) if None in origin.values() or _has_fresh(edit, name) else {}
+        start = fresh(name) if None in origin.values() or has_fresh(edit, name) else {}
         for key, spec in specs.items():
             label, old = f"{name}.{key}", origin[key]
             if old is not None:
@@ -69,6 +65,13 @@ def inherit(
                 first = _initial(start[key], edit.initial.get(label))
                 result[label] = first.to(dtype) if first.is_floating_point() else first
     return result
+
+
+def _owners(edit: Edit) -> Iterator[str]:
+    """Yield the nodes of the old graph that own tensors which may not stay as they are."""
+    for name in (*edit.touched, *edit.removed):
+        if name in edit.before and edit.before.node(name).tie is None:
+            yield name
 
 
 def _initial(drawn: Tensor, wanted: float | str | None) -> Tensor:
@@ -135,22 +138,19 @@ def inherit_state(edit: Edit, state: State) -> dict[str, dict[str, Tensor]]:
         edit: the rewrite.
         state: the state before it.
     """
-    result: dict[str, dict[str, Tensor]] = {}
-    for node in edit.after:
-        if node.tie is not None or edit.is_new(node.name):
+    gone = set(_owners(edit))
+    result = {label: dict(entries) for label, entries in state.items() if label.partition(".")[0] not in gone}
+    for name in edit.touched:
+        if edit.after.node(name).tie is not None or edit.is_new(name):
             continue
-        touched = edit.touches(node.name)
-        for key, spec in edit.after.tensors(node.name).items():
-            label = f"{node.name}.{key}"
-            origin = _origin(edit, node.name, key, spec) if touched else label
+        for key, spec in edit.after.tensors(name).items():
+            origin = _origin(edit, name, key, spec)
             if origin is None or origin not in state:
                 continue
-            entries, shape = state[origin], edit.before.tensors(node.name)[key].shape
-            if not touched:
-                result[label] = dict(entries)
-            elif all(value.ndim == 0 or spans(tuple(value.shape), shape) for value in entries.values()):
-                result[label] = {
-                    entry: _moment(edit, node.name, spec, value, entry, _scaling(entry, entries))
+            entries, shape = state[origin], edit.before.tensors(name)[key].shape
+            if all(value.ndim == 0 or spans(tuple(value.shape), shape) for value in entries.values()):
+                result[f"{name}.{key}"] = {
+                    entry: _moment(edit, name, spec, value, entry, _scaling(entry, entries))
                     for entry, value in entries.items()
                 }
     return result
@@ -194,6 +194,7 @@ def _take(old: Tensor, axis: int, units: UnitMap, factor: Factor) -> Tensor:
     return (new.double() * torch.from_numpy(factor).to(old.device).reshape(shape)).to(old.dtype)
 
 
-def _has_fresh(edit: Edit, name: str) -> bool:
+def has_fresh(edit: Edit, name: str) -> bool:
+    """Whether a node has, or reads, units that continue no old one."""
     node = edit.after.node(name)
     return any(name in edit.units and edit.units[name].fresh.any() for name in (node.name, *node.inputs))

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from archgraph import rng
 from archgraph.errors import DataError, GraphError, ParseError, ShapeError, StorageError
 from archgraph.graph import Edit, Graph, TensorSpec
-from archgraph.net.inherit import inherit
+from archgraph.net.inherit import has_fresh, inherit
 from archgraph.net.lowering import lower, source
 
 GRAPH_FILE = "graph.graph"
@@ -117,10 +117,17 @@ class Network:
         if edit.before != self._graph:
             raise GraphError("the edit starts from another graph than this network's")
         start = edit.seed if seed is None else seed
+
+        def fresh(name: str) -> dict[str, Tensor]:
+            if not has_fresh(edit, name):
+                return init_node(edit.after, name, start)
+            # the node's own stream would give fresh units the rows that old ones started with
+            return init_node(edit.after, name, rng.derive(start, "fresh", edit.after.shape(name).units))
+
         new = object.__new__(Network)  # only what the edit touches is checked, the rest was
         new._graph = edit.after
-        new._weights = inherit(edit, self._weights, lambda name: init_node(edit.after, name, start), self.dtype)
-        touched = [node.name for node in edit.after if node.tie is None and edit.touches(node.name)]
+        new._weights = inherit(edit, self._weights, fresh, self.dtype)
+        touched = [name for name in edit.touched if edit.after.node(name).tie is None]
         _check(
             {f"{name}.{key}": spec for name in touched for key, spec in edit.after.tensors(name).items()}, new._weights
         )

@@ -1,5 +1,6 @@
 """Conformance checks for authors of plug-ins: they raise ``AssertionError`` and need no test framework."""
 
+from archgraph.testing.moves import check_move
 from archgraph.testing.ops import check_op
 
-__all__ = ["check_op"]
+__all__ = ["check_move", "check_op"]

@@ -14,7 +14,7 @@ from archgraph.registry import OPS
 
 
 @dataclass(frozen=True, repr=False)
-class Scale(Op):
+class Doubler(Op):
     """What a plug-in author writes: an op of two numbers."""
 
     factor: float
@@ -29,18 +29,18 @@ class Scale(Op):
 
 
 def test_an_op_registers_itself_and_is_read_from_text() -> None:
-    assert OPS.get("Scale") is Scale
-    text = "x = Input((3,))\ny = Scale(2.0, shift=1.0)(x)\nz = Scale(2.0)(y)\nreturn z\n"
+    assert OPS.get("Doubler") is Doubler
+    text = "x = Input((3,))\ny = Doubler(2.0, shift=1.0)(x)\nz = Doubler(2.0)(y)\nreturn z\n"
     assert str(Graph.parse(text)) == text
-    assert Graph.parse(text).op("z") == Scale(2.0)
+    assert Graph.parse(text).op("z") == Doubler(2.0)
 
 
 @pytest.mark.parametrize(
     ("op", "text"),
     [
-        (Scale(3.0), "Scale(3.0)"),
-        (Scale(factor=3.0, shift=0.5), "Scale(3.0)"),
-        (Scale(3.0, 0.25), "Scale(3.0, shift=0.25)"),
+        (Doubler(3.0), "Doubler(3.0)"),
+        (Doubler(factor=3.0, shift=0.5), "Doubler(3.0)"),
+        (Doubler(3.0, 0.25), "Doubler(3.0, shift=0.25)"),
         (ops.Conv2d(4, kernel_size=(3, 3), stride=(1, 2)), "Conv2d(4, kernel_size=3, stride=(1, 2))"),
         (ops.ReLU(), "ReLU()"),
     ],
@@ -48,18 +48,18 @@ def test_an_op_registers_itself_and_is_read_from_text() -> None:
 )
 def test_repr_shows_what_differs_from_the_defaults(op: Op, text: str) -> None:
     assert repr(op) == text
-    assert eval(text, vars(ops) | {"Scale": Scale}) == op
+    assert eval(text, vars(ops) | {"Doubler": Doubler}) == op
 
 
 def test_an_op_is_a_value() -> None:
-    assert Scale(2.0) == Scale(2.0) != Scale(3.0)
-    assert len({Scale(2.0), Scale(2.0, 0.5), Scale(3.0)}) == 2
+    assert Doubler(2.0) == Doubler(2.0) != Doubler(3.0)
+    assert len({Doubler(2.0), Doubler(2.0, 0.5), Doubler(3.0)}) == 2
     with pytest.raises(FrozenInstanceError):
-        Scale(2.0).factor = 3.0
+        Doubler(2.0).factor = 3.0
 
 
 def test_defaults_are_those_of_a_stateless_layer() -> None:
-    op, shape = Scale(2.0), Shape((3,))
+    op, shape = Doubler(2.0), Shape((3,))
     assert op.tensors(shape) == {} and op.macs(shape) == 0 and op.resized(5, shape) is op and op.module(shape) is None
     for method in (Op.infer, Op.rule):
         with pytest.raises(NotImplementedError):

@@ -3,7 +3,7 @@
     7  optimizers/*         cli/       testing/   report/
     6  search/
     5  evaluation/
-    4  export/   tasks/     spaces/
+    4  export/   tasks/     spaces/    reading/
     3  ops/      net/       moves/     metrics/   criteria/
     2  graph/    linalg/    registry.py
     1  errors.py rng.py
@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "rng"),
     ("registry", "graph", "linalg"),
     ("ops", "net", "moves", "metrics", "criteria"),
-    ("export", "tasks", "spaces"),
+    ("export", "tasks", "spaces", "reading"),
     ("evaluation",),
     ("search",),
     ("cli", "testing", "report"),

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from archgraph import rng
 from archgraph.errors import ShapeError
 from archgraph.graph import FRESH, Edit, Graph, UnitMap, resize
 from archgraph.moves import Displacements, Duplicate, Move, Prune, Split
@@ -147,7 +148,9 @@ def test_fresh_units_get_initial_rows_and_columns_times_their_coefficient() -> N
     unit = UnitMap([0, FRESH, 1, FRESH], [1.0, 0.0, 1.0, 0.5], old_units=2)
     edit = Edit(net.graph, editor.graph, {"b": unit, "c": unit})
     after = net.after(edit, seed=3)
-    drawn, read = (init_node(edit.after, name, 3) for name in ("b", "d"))
+    drawn, read = (
+        init_node(edit.after, name, rng.derive(3, "fresh", edit.after.shape(name).units)) for name in ("b", "d")
+    )
     w, b, u = (net.weights[key] for key in ("b.weight", "b.bias", "d.weight"))
     rows, columns = drawn["weight"].double(), read["weight"].double()
     wanted = {

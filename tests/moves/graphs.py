@@ -1,0 +1,96 @@
+"""Graphs with whatever may stand in a move's way, by name; all sizes in a graph differ where they may."""
+
+from __future__ import annotations
+
+from archgraph import Graph
+
+TEXTS = {
+    "residual": """
+        x = Input((2, 5, 4))
+        a = Conv2d(3, kernel_size=3, padding=1)(x)
+        n = BatchNorm()(a)
+        r = ReLU()(n)
+        b = Conv2d(3, kernel_size=1, bias=False)(r)
+        s = Add()(r, b)
+        t = ReLU()(s)
+        c = Conv2d(6, kernel_size=3, stride=2)(t)
+        m = BatchNorm()(c)
+        g = GlobalAvgPool()(m)
+        o = Linear(7)(g)
+        return o
+    """,
+    "depthwise and a concat with itself": """
+        x = Input((1, 5, 4))
+        a = Conv2d(2, kernel_size=3)(x)
+        d = Conv2d(4, kernel_size=2, groups=2)(a)
+        n = BatchNorm(affine=False)(d)
+        r = ReLU()(n)
+        k = Concat()(r, r)
+        f = Flatten()(k)
+        o = Linear(7)(f)
+        return o
+    """,
+    "shared weights": """
+        x = Input((3,))
+        a = Linear(5)(x)
+        r = ReLU()(a)
+        b = Linear(4)(r)
+        u = Tanh()(a)
+        c = Linear(4)(u) @ b
+        s = Multiply()(b, c)
+        o = Linear(2)(s)
+        return o
+    """,
+    "one input twice": """
+        x = Input((3,))
+        a = Linear(4)(x)
+        r = ReLU()(a)
+        s = Add()(r, r)
+        p = Multiply()(s, r, s)
+        o = Linear(2)(p)
+        return o
+    """,
+    "several inputs and outputs": """
+        x = Input((2,))
+        y = Input((3,))
+        a = Linear(4)(x)
+        b = Linear(4)(y)
+        s = Add()(a, b)
+        r = ReLU()(s)
+        o = Linear(5)(r)
+        q = Linear(1)(b)
+        return o, q, r
+    """,
+    "layer norm over tokens": """
+        x = Input((4, 3), unit_axis=1)
+        a = Linear(5)(x)
+        n = LayerNorm()(a)
+        b = Linear(6)(n)
+        r = ReLU()(b)
+        c = Linear(5)(r)
+        s = Add()(a, c)
+        f = Flatten()(s)
+        o = Linear(2)(f)
+        return o
+    """,
+    "coupled with an input in part": """
+        x = Input((3,))
+        a = Linear(2)(x)
+        k = Concat()(a, x)
+        b = Linear(5)(x)
+        s = Add()(k, b)
+        r = ReLU()(s)
+        o = Linear(7)(r)
+        return o
+    """,
+    "dropout": """
+        x = Input((3,))
+        a = Linear(5)(x)
+        r = ReLU()(a)
+        d = Dropout(0.5)(r)
+        o = Linear(2)(d)
+        return o
+    """,
+}
+
+GRAPHS = {name: Graph.parse("\n".join(line.strip() for line in text.splitlines())) for name, text in TEXTS.items()}
