@@ -4,7 +4,9 @@ Every formula stays finite and accurate for large ``|z|``: logistic bells are wr
 (no ``1 - p`` cancellation), Gaussian ones with ``z`` held where ``exp(-z^2/2)`` has long become zero.
 
 ReLU and leaky ReLU have no second derivative: theirs is a delta at zero. As in the code of the splitting papers it is
-replaced by that of ``softplus_beta(z) = log(1 + exp(beta z)) / beta``; the network's own forward stays as it is.
+replaced by that of ``softplus_beta(z) = log(1 + exp(beta z)) / beta``; the network's own forward stays as it is. So are
+the deltas at the kinks of relu6 (at 0 and 6), of hardsigmoid and hardswish (at -3 and 3), and of elu with ``alpha``
+other than one (at 0); between the kinks their second derivative is exact.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ def second_derivative(
     Args:
         name: kebab-case name of the activation, one of :data:`ACTIVATIONS`.
         z: pre-activations, any shape, a floating dtype.
-        smoothing: beta of the softplus whose curvature stands in for that of ``relu`` and ``leaky-relu``, in units of
-            1/z; the bell has width about 1/beta. Other activations ignore it.
+        smoothing: beta of the softplus whose curvature stands in for that of a kink (``relu``, ``leaky-relu``,
+            ``relu6``, ``hardsigmoid``, ``hardswish``, ``elu``), in units of 1/z; the bell has width about 1/beta. Other
+            activations ignore it.
         **parameters: those of the activation, named as in torch: ``negative_slope`` (leaky-relu, 0.01), ``approximate``
-            (gelu, ``"none"`` or ``"tanh"``), ``beta`` and ``threshold`` (softplus, 1 and 20).
+            (gelu, ``"none"`` or ``"tanh"``), ``beta`` and ``threshold`` (softplus, 1 and 20), ``alpha`` (elu, 1).
 
     Returns:
         sigma''(z), of the shape and dtype of ``z``.
@@ -84,6 +87,33 @@ def _leaky_relu(z: Tensor, *, smoothing: float = 3.0, negative_slope: float = 0.
     return (1.0 - negative_slope) * _relu(z, smoothing=smoothing)  # a z + (1 - a) relu(z)
 
 
+def _relu6(z: Tensor, *, smoothing: float = 3.0) -> Tensor:
+    return _relu(z, smoothing=smoothing) - _relu(z - 6.0, smoothing=smoothing)  # relu(z) - relu(z - 6)
+
+
+def _hardsigmoid(z: Tensor, *, smoothing: float = 3.0) -> Tensor:
+    return (_relu(z + 3.0, smoothing=smoothing) - _relu(z - 3.0, smoothing=smoothing)) / 6.0
+
+
+def _hardswish(z: Tensor, *, smoothing: float = 3.0) -> Tensor:
+    inside = torch.where(z.abs() < 3.0, torch.full_like(z, 1.0 / 3.0), torch.zeros_like(z))  # z (z + 3) / 6
+    kinks = _relu(z + 3.0, smoothing=smoothing) + _relu(z - 3.0, smoothing=smoothing)  # the slope falls by 1/2 at both
+    return inside - 0.5 * kinks
+
+
+def _elu(z: Tensor, *, alpha: float = 1.0, smoothing: float = 3.0) -> Tensor:
+    below = torch.where(z > 0.0, torch.zeros_like(z), torch.exp(z.clamp(max=0.0)))  # alpha elu_1 + (1 - alpha) relu
+    return alpha * below + (1.0 - alpha) * _relu(z, smoothing=smoothing)
+
+
+def _mish(z: Tensor) -> Tensor:
+    z = z.clamp(-_FAR, _FAR)
+    s = z.clamp(min=0.0) + torch.log1p(torch.exp(-z.abs()))  # softplus; s' = p, s'' = p (1 - p)
+    p = torch.sigmoid(z)
+    sech2 = 4.0 * _logistic_bell(2.0 * s)
+    return sech2 * p * (2.0 + z * (torch.sigmoid(-z) - 2.0 * torch.tanh(s) * p))  # 2 t' + z t''
+
+
 def _gelu(z: Tensor, *, approximate: str = "none") -> Tensor:
     z = z.clamp(-_FLAT, _FLAT)
     if approximate == "none":  # z Phi(z): sigma' = Phi + z phi, phi' = -z phi
@@ -125,11 +155,16 @@ def _identity(z: Tensor) -> Tensor:
 
 
 _RULES: dict[str, Callable[..., Tensor]] = {
+    "elu": _elu,
     "gaussian": _gaussian,
     "gelu": _gelu,
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": _hardswish,
     "identity": _identity,
     "leaky-relu": _leaky_relu,
+    "mish": _mish,
     "relu": _relu,
+    "relu6": _relu6,
     "sigmoid": _sigmoid,
     "silu": _silu,
     "softplus": _softplus,

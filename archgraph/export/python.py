@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from archgraph.errors import ExportError
+from archgraph.export.layers import called, definitions
 from archgraph.graph import Graph, Node
 from archgraph.metrics import macs, params
 from archgraph.net import Network
@@ -61,7 +62,7 @@ from pathlib import Path
 {imports}
 
 
-class Model(nn.Module):
+{layers}class Model(nn.Module):
 {body}
 
 
@@ -91,7 +92,8 @@ def source(network: Network) -> str:
     """
     graph = network.graph
     names = _names(graph)
-    layers = [f"        self.{names[name]} = {_constructor(name, module)}" for name, module in _modules(graph).items()]
+    modules = _modules(graph)
+    layers = [f"        self.{names[name]} = {_constructor(name, module)}" for name, module in modules.items()]
     steps = [line for node in graph for line in _steps(graph, node, names)]
     returned = ", ".join(names[name] for name in graph.outputs)
     header = ", ".join(["self", *(names[name] for name in graph.inputs)])
@@ -109,6 +111,7 @@ def source(network: Network) -> str:
         f"{str(network.dtype).removeprefix('torch.')}",
         call=f"{returned} = model({', '.join(names[name] for name in graph.inputs)})",
         imports="\n".join([*imports, "from torch import nn"]),
+        layers=definitions(modules.values()),
         body=code,
         weights=WEIGHTS_FILE,
     )
@@ -160,14 +163,15 @@ def _modules(graph: Graph) -> dict[str, nn.Module]:
 
 
 def _constructor(name: str, module: nn.Module) -> str:
-    """Return the call that makes a layer of ``torch.nn``, with no argument that has its default value."""
+    """Return the call that makes a layer, with no argument that has its default value."""
     kind = type(module)
-    if getattr(nn, kind.__name__, None) is not kind:
-        raise ExportError(f"node {name!r} cannot be written with torch alone: {kind.__qualname__} is not in torch.nn")
+    label = called(name, kind)
     scaled = getattr(module, "affine", getattr(module, "elementwise_affine", True))
     shown = []
     for option in inspect.signature(kind).parameters.values():
         if option.name in ("device", "dtype") or (option.name == "bias" and not scaled):
+            continue
+        if option.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
         value = getattr(module, option.name, None)
         if option.name == "bias":
@@ -179,11 +183,11 @@ def _constructor(name: str, module: nn.Module) -> str:
             shown.append(repr(value))
         elif value != option.default:
             shown.append(f"{option.name}={ast.unparse(_constant(name, value))}")
-    call = f"nn.{kind.__name__}({', '.join(shown)})"
+    call = f"{label}({', '.join(shown)})"
     with torch.device("meta"):
-        made = eval(call, {"nn": nn})
+        made = eval(call, {"nn": nn, kind.__name__: kind})
     if repr(made) != repr(module) or _sizes(made) != _sizes(module):
-        raise ExportError(f"node {name!r} cannot be written as a call of torch.nn", expected=module, got=made)
+        raise ExportError(f"node {name!r} cannot be written as a call of {label}", expected=module, got=made)
     return call
 
 

@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.nn import functional
 
 from archgraph.errors import SettingError
 from archgraph.graph import Invariant, Op, Shape, SizeRule, require
-from archgraph.ops.convolution import Pair, both, pair
+from archgraph.ops.convolution import LAYOUTS, Sides, each, read_layout, sides
 
 
 @dataclass(frozen=True, repr=False)
 class _Window(Op):
-    kernel_size: Pair
-    stride: Pair | None = None
-    padding: Pair = 0
+    kernel_size: Sides
+    stride: Sides | None = None
+    padding: Sides = 0
+    axes: ClassVar[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kernel_size", pair(self.kernel_size, "kernel_size", 1))
-        object.__setattr__(self, "padding", pair(self.padding, "padding", 0))
+        object.__setattr__(self, "kernel_size", sides(self.kernel_size, "kernel_size", 1, self.axes))
+        object.__setattr__(self, "padding", sides(self.padding, "padding", 0, self.axes))
         if self.stride is not None:
-            object.__setattr__(self, "stride", pair(self.stride, "stride", 1))
-        if any(2 * pad > kernel for pad, kernel in zip(both(self.padding), both(self.kernel_size), strict=True)):
+            object.__setattr__(self, "stride", sides(self.stride, "stride", 1, self.axes))
+        if any(2 * pad > kernel for pad, kernel in zip(self._each("padding"), self._each("kernel_size"), strict=True)):
             raise SettingError("padding may be at most half of kernel_size", got=(self.padding, self.kernel_size))
 
     def infer(self, *inputs: Shape) -> Shape:
         (source,) = inputs
-        require(
-            len(source.dims) == 3 and source.unit_axis == 0,
-            f"{type(self).__name__} reads an image",
-            expected="a shape (channels, height, width)",
-            got=source,
-        )
-        stride = self.kernel_size if self.stride is None else self.stride
-        sides = zip(source.dims[1:], *map(both, (self.padding, self.kernel_size, stride)), strict=True)
-        size = tuple((length + 2 * pad - kernel) // step + 1 for length, pad, kernel, step in sides)
+        read_layout(self, source, self.axes)
+        size = tuple(map(self._length, source.dims[1:], range(self.axes)))
+        what = LAYOUTS[self.axes][0].split()[1]
         require(
             min(size) > 0,
-            "the window is larger than the padded image",
-            expected="a larger image, or padding",
+            f"the window is larger than the padded {what}",
+            expected=f"a larger {what}, or padding",
             got=source,
         )
         return Shape((source.units, *size))
@@ -48,21 +43,125 @@ class _Window(Op):
     def rule(self, *inputs: Shape) -> SizeRule:
         return Invariant()
 
+    def _length(self, length: int, side: int) -> int:
+        """Return how many windows fit on a side; ``ceil_mode`` allows one that starts inside and ends outside."""
+        kernel, step, pad = (self._each(name)[side] for name in ("kernel_size", "stride", "padding"))
+        room = length + 2 * pad - getattr(self, "dilation", 1) * (kernel - 1) - 1
+        if not getattr(self, "ceil_mode", False):
+            return room // step + 1
+        windows = -(-room // step) + 1
+        return windows - ((windows - 1) * step >= length + pad)
+
+    def _each(self, name: str) -> tuple[int, ...]:
+        value = getattr(self, name)
+        return each(self.kernel_size if value is None else value, self.axes)
+
 
 @dataclass(frozen=True, repr=False)
-class MaxPool2d(_Window):
-    """Largest value in every window of ``kernel_size`` pixels, ``stride`` (by default the kernel size) apart."""
+class _MaxPool(_Window):
+    dilation: int = 1
+    ceil_mode: bool = False
+    call: ClassVar[Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides(self.dilation, "dilation", 1, 1)
 
     def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
-        return functional.max_pool2d(inputs[0], self.kernel_size, self.stride, self.padding)
+        options = {"dilation": self.dilation, "ceil_mode": self.ceil_mode}
+        return type(self).call(inputs[0], self.kernel_size, self.stride, self.padding, **options)
 
 
 @dataclass(frozen=True, repr=False)
-class AvgPool2d(_Window):
-    """Mean of every window of ``kernel_size`` pixels (padding counts as zeros), ``stride`` apart."""
+class MaxPool1d(_MaxPool):
+    """Largest value in every window of a sequence ``(C, L)``; otherwise like :class:`MaxPool2d`."""
+
+    axes: ClassVar[int] = 1
+    call: ClassVar[Any] = staticmethod(functional.max_pool1d)
+
+
+@dataclass(frozen=True, repr=False)
+class MaxPool2d(_MaxPool):
+    """Largest value in every window of ``kernel_size`` pixels, ``stride`` (by default the kernel size) apart.
+
+    Args:
+        kernel_size: height and width of the window, in pixels.
+        stride: step, in pixels.
+        padding: pixels added on each side, which are never the largest.
+        dilation: distance of the pixels of a window, in pixels.
+        ceil_mode: whether a last window may reach over the edge.
+    """
+
+    axes: ClassVar[int] = 2
+    call: ClassVar[Any] = staticmethod(functional.max_pool2d)
+
+
+@dataclass(frozen=True, repr=False)
+class _AvgPool(_Window):
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    call: ClassVar[Any]
 
     def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
-        return functional.avg_pool2d(inputs[0], self.kernel_size, self.stride, self.padding)
+        options = {"ceil_mode": self.ceil_mode, "count_include_pad": self.count_include_pad}
+        return type(self).call(inputs[0], self.kernel_size, self.stride, self.padding, **options)
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool1d(_AvgPool):
+    """Mean of every window of a sequence ``(C, L)``; otherwise like :class:`AvgPool2d`."""
+
+    axes: ClassVar[int] = 1
+    call: ClassVar[Any] = staticmethod(functional.avg_pool1d)
+
+
+@dataclass(frozen=True, repr=False)
+class AvgPool2d(_AvgPool):
+    """Mean of every window of ``kernel_size`` pixels, ``stride`` (by default the kernel size) apart.
+
+    Args:
+        kernel_size: height and width of the window, in pixels.
+        stride: step, in pixels.
+        padding: zeros added on each side, in pixels.
+        ceil_mode: whether a last window may reach over the edge.
+        count_include_pad: whether those zeros count.
+    """
+
+    axes: ClassVar[int] = 2
+    call: ClassVar[Any] = staticmethod(functional.avg_pool2d)
+
+
+@dataclass(frozen=True, repr=False)
+class _Adaptive(Op):
+    output_size: Sides
+    call: ClassVar[Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output_size", sides(self.output_size, "output_size", 1, 2))
+
+    def infer(self, *inputs: Shape) -> Shape:
+        read_layout(self, inputs[0], 2)
+        return Shape((inputs[0].units, *each(self.output_size, 2)))
+
+    def rule(self, *inputs: Shape) -> SizeRule:
+        return Invariant()
+
+    def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
+        return type(self).call(inputs[0], self.output_size)
+
+
+@dataclass(frozen=True, repr=False)
+class AdaptiveAvgPool2d(_Adaptive):
+    """Mean of ``output_size`` windows that share out an image evenly: ``(C, H, W)`` to ``(C, *output_size)``."""
+
+    call: ClassVar[Any] = staticmethod(functional.adaptive_avg_pool2d)
+
+
+@dataclass(frozen=True, repr=False)
+class AdaptiveMaxPool2d(_Adaptive):
+    """Largest value of ``output_size`` windows that share out an image evenly; see :class:`AdaptiveAvgPool2d`."""
+
+    call: ClassVar[Any] = staticmethod(functional.adaptive_max_pool2d)
 
 
 @dataclass(frozen=True, repr=False)

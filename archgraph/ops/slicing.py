@@ -1,4 +1,4 @@
-"""Parts of the unit axis."""
+"""Parts of an axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from archgraph.errors import SettingError
-from archgraph.graph import Op, Select, Shape, SizeRule, UnitMap, require
+from archgraph.graph import Invariant, Op, Select, Shape, SizeRule, UnitMap, require
+from archgraph.ops.dim import axis, put, whole
+from archgraph.ops.linear import count
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,3 +45,70 @@ class Slice(Op):
 
     def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
         return inputs[0].narrow(shapes[0].unit_axis + 1, self.start, self.stop - self.start)
+
+
+@dataclass(frozen=True, repr=False)
+class Narrow(Op):
+    """A stretch of positions: ``length`` of them from ``start``, along ``dim``; for units there is :class:`Slice`.
+
+    Args:
+        dim: the axis, numbered as in torch.
+        start: first position.
+        length: number of positions.
+    """
+
+    dim: int
+    start: int
+    length: int
+
+    def __post_init__(self) -> None:
+        whole(self.dim, "dim")
+        whole(self.start, "start")
+        count(self.length, "length")
+        if self.start < 0:
+            raise SettingError("start must be at least 0", got=self.start)
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (source,) = inputs
+        place = axis(self.dim, len(source.dims))
+        require(place != source.unit_axis, "Narrow takes positions", expected="Slice, for units", got=source)
+        end = self.start + self.length
+        require(end <= source.dims[place], f"the stretch ends at {end}", expected=f"at most {source.dims[place]}")
+        return put(source, place, self.length)
+
+    def rule(self, *inputs: Shape) -> SizeRule:
+        return Invariant()
+
+    def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
+        return inputs[0].narrow(self.dim, self.start, self.length)
+
+
+@dataclass(frozen=True, repr=False)
+class Pick(Op):
+    """One position along ``dim``, as ``select`` and indexing give it: ``(T, D)`` to ``(D,)`` with the first token.
+
+    Args:
+        dim: the axis, numbered as in torch; it does not hold the units.
+        index: which position; negative ones count from the end.
+    """
+
+    dim: int
+    index: int
+
+    def __post_init__(self) -> None:
+        whole(self.dim, "dim")
+        whole(self.index, "index")
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (source,) = inputs
+        place = axis(self.dim, len(source.dims))
+        require(place != source.unit_axis, "Pick takes a position", expected="Slice, for units", got=source)
+        length = source.dims[place]
+        require(-length <= self.index < length, f"there is no position {self.index}", expected=f"0 to {length - 1}")
+        return Shape((*source.dims[:place], *source.dims[place + 1 :]), source.unit_axis - (place < source.unit_axis))
+
+    def rule(self, *inputs: Shape) -> SizeRule:
+        return Invariant()
+
+    def forward(self, inputs: Any, shapes: tuple[Shape, ...]) -> Any:
+        return inputs[0].select(self.dim, self.index)

@@ -23,11 +23,24 @@ def smooth_leaky(z: Tensor, slope: float, beta: float) -> Tensor:
     return slope * z + (1 - slope) * smooth_relu(z, beta)
 
 
+def smooth_hardswish(z: Tensor, beta: float) -> Tensor:
+    """``z^2 / 6`` with straight ends, and ramps that bend it at -3 and 3."""
+    bowl = torch.where(z.abs() < 3, z.square() / 6, z.abs() - 1.5)
+    return bowl + z / 2 - (smooth_relu(-z - 3, beta) + smooth_relu(z - 3, beta)) / 2
+
+
 CASES: list[tuple[str, dict[str, Any], Callable[[Tensor], Tensor]]] = [
     ("relu", {}, lambda z: smooth_relu(z, 3.0)),
     ("relu", {"smoothing": 7.5}, lambda z: smooth_relu(z, 7.5)),
     ("leaky-relu", {}, lambda z: smooth_leaky(z, 0.01, 3.0)),
     ("leaky-relu", {"negative_slope": 0.3, "smoothing": 2.0}, lambda z: smooth_leaky(z, 0.3, 2.0)),
+    ("relu6", {}, lambda z: smooth_relu(z, 3.0) - smooth_relu(z - 6, 3.0)),
+    ("hardsigmoid", {"smoothing": 2.0}, lambda z: (smooth_relu(z + 3, 2.0) - smooth_relu(z - 3, 2.0)) / 6),
+    ("hardswish", {}, lambda z: smooth_hardswish(z, 3.0)),
+    ("hardswish", {"smoothing": 7.5}, lambda z: smooth_hardswish(z, 7.5)),
+    ("elu", {}, F.elu),
+    ("elu", {"alpha": 0.3, "smoothing": 2.0}, lambda z: 0.3 * F.elu(z) + 0.7 * smooth_relu(z, 2.0)),
+    ("mish", {}, lambda z: z * torch.tanh(F.softplus(z, threshold=200.0))),
     ("gelu", {}, F.gelu),
     ("gelu", {"approximate": "tanh"}, lambda z: F.gelu(z, approximate="tanh")),
     ("silu", {}, F.silu),
@@ -74,6 +87,7 @@ def test_vanishes_far_out(name: str, given: dict[str, Any], dtype: torch.dtype) 
         ("sigmoid", lambda z: -math.exp(-z)),
         ("silu", lambda z: (2 - z) * math.exp(-z)),
         ("relu", lambda z: 3 * math.exp(-3 * z)),
+        ("mish", lambda z: 4 * math.exp(-2 * z) * (2 - 2 * z)),
         ("gelu", lambda z: (2 - z * z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)),
     ],
 )

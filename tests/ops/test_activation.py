@@ -6,14 +6,34 @@ import pytest
 import torch
 
 from archgraph.criteria import second_derivative
-from archgraph.errors import SettingError
-from archgraph.ops import GELU, Activation, Gaussian, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from archgraph.errors import SettingError, ShapeError
+from archgraph.graph import Shape, TensorSpec
+from archgraph.ops import (
+    ELU,
+    GELU,
+    Activation,
+    Gaussian,
+    Hardsigmoid,
+    Hardswish,
+    Identity,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 
 SMOOTH: list[Activation] = [
     GELU(),
     GELU(approximate="tanh"),
     Gaussian(),
     Identity(),
+    ELU(),
+    Mish(),
     Sigmoid(),
     SiLU(),
     Softplus(),
@@ -40,8 +60,38 @@ def test_the_curve_of_a_kink_is_that_of_a_softplus_and_integrates_to_its_jump(op
     assert found.max().item() == pytest.approx(5.0 / 4 * (1.0 - slope))
 
 
+PIECES: list[tuple[Activation, list[float], float]] = [  # kinks, and the slope far right less that far left
+    (ReLU6(), [0.0, 6.0], 0.0),
+    (Hardsigmoid(), [-3.0, 3.0], 0.0),
+    (Hardswish(), [-3.0, 3.0], 1.0),
+    (ELU(alpha=0.4), [0.0], 1.0),
+]
+
+
+@pytest.mark.parametrize(("op", "kinks", "change"), PIECES, ids=lambda case: repr(case))
+def test_the_curve_of_pieces_is_exact_between_their_kinks(op: Activation, kinks: list[float], change: float) -> None:
+    z, h = torch.tensor([-6.5, -1.5, -0.5, 0.7, 2.0, 9.0], dtype=torch.float64), 1e-3
+    wanted = (op.function(z + h) - 2 * op.function(z) + op.function(z - h)) / h**2  # torch has no double backward here
+    found = second_derivative(op.curve, z, smoothing=1e3, **op.options())  # the bells do not reach here
+    assert (found - wanted).abs().max() < 1e-7
+
+
+@pytest.mark.parametrize(("op", "kinks", "change"), PIECES, ids=lambda case: repr(case))
+def test_the_curve_of_pieces_integrates_to_the_change_of_slope(
+    op: Activation, kinks: list[float], change: float
+) -> None:
+    ends = torch.tensor([-30.0, *kinks, 30.0], dtype=torch.float64)  # in parts: the curve itself jumps at the kinks
+    total = 0.0
+    for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        z = torch.linspace(start, stop, 60_001, dtype=torch.float64)[1:-1]
+        step = (stop - start) / 60_000
+        found = second_derivative(op.curve, z, smoothing=5.0, **op.options())
+        total += torch.trapezoid(found, z).item() + step * (found[0] + found[-1]).item()
+    assert total == pytest.approx(change, abs=1e-5)
+
+
 def test_every_activation_is_covered() -> None:
-    covered = {type(op) for op in SMOOTH} | {type(op) for op, _ in KINKED}
+    covered = {type(op) for op in SMOOTH} | {type(op) for op, _ in KINKED} | {type(op) for op, _, _ in PIECES}
     assert covered == {kind for kind in Activation.__subclasses__() if kind.__module__.startswith("archgraph.")}
 
 
@@ -54,13 +104,18 @@ VALUES = {  # by their definitions
     "sigmoid": (Sigmoid(), lambda z: 1 / (1 + math.exp(-z))),
     "softplus": (Softplus(beta=2.5), lambda z: math.log1p(math.exp(2.5 * z)) / 2.5),
     "gaussian": (Gaussian(), lambda z: math.exp(-z * z / 2)),
+    "relu6": (ReLU6(), lambda z: min(max(z, 0.0), 6.0)),
+    "hardsigmoid": (Hardsigmoid(), lambda z: min(max(z + 3, 0.0), 6.0) / 6),
+    "hardswish": (Hardswish(), lambda z: z * min(max(z + 3, 0.0), 6.0) / 6),
+    "elu": (ELU(alpha=0.4), lambda z: z if z > 0 else 0.4 * math.expm1(z)),
+    "mish": (Mish(), lambda z: z * math.tanh(math.log1p(math.exp(z)))),
     "identity": (Identity(), lambda z: z),
 }
 
 
 @pytest.mark.parametrize(("op", "function"), VALUES.values(), ids=VALUES)
 def test_values(op: Activation, function) -> None:  # type: ignore[no-untyped-def]
-    z = [-2.0, -0.3, 0.0, 0.7, 3.0]
+    z = [-4.0, -2.0, -0.3, 0.0, 0.7, 3.0, 7.0]
     found = op.function(torch.tensor(z, dtype=torch.float64)).tolist()
     assert found == pytest.approx([function(one) for one in z], abs=1e-14)
 
@@ -70,3 +125,11 @@ def test_settings_that_cannot_be_used() -> None:
         GELU(approximate="cubic")
     with pytest.raises(SettingError, match="beta must be positive"):
         Softplus(beta=0.0)
+
+
+def test_a_learned_slope_a_unit_reads_units_first() -> None:
+    with pytest.raises(ShapeError, match="reads its units first"):
+        PReLU(per_unit=True).infer(Shape((3, 5), unit_axis=1))
+    specs = [PReLU(per_unit=wide).tensors(Shape((5, 7)))["weight"] for wide in (False, True)]
+    assert specs == [TensorSpec((1,), (None,)), TensorSpec((5,), ("out",))]
+    assert PReLU(init=0.1).module(Shape((5,))).weight.tolist() == pytest.approx([0.1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from archgraph import ops
 from archgraph.graph import Op, Shape
@@ -10,6 +11,10 @@ from archgraph.registry import OPS
 from archgraph.testing import check_op
 
 VECTOR, TOKENS, LINE, IMAGE = Shape((5,)), Shape((3, 7), unit_axis=1), Shape((4, 7)), Shape((4, 7, 9))
+VOLUME, GRID = Shape((2, 5, 4, 7)), Shape((2, 3, 5), unit_axis=2)
+
+ELSEWHERE = {"Embedding", "Opaque"}
+"""Ops that read whole numbers or hold a module of the user; they have tests of their own."""
 
 CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "input": (ops.Input((3, 7)), ()),
@@ -29,10 +34,31 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "depthwise": (ops.Conv2d(4, kernel_size=3, groups=4, padding=1), (IMAGE,)),
     "depthwise-multiplied": (ops.Conv2d(12, kernel_size=(3, 2), groups=4, stride=2), (IMAGE,)),
     "grouped": (ops.Conv2d(6, kernel_size=3, groups=2), (IMAGE,)),
+    "conv-line": (ops.Conv1d(5, kernel_size=3, stride=2, padding=1, dilation=2), (LINE,)),
+    "conv-line-same": (ops.Conv1d(5, kernel_size=3, padding="same", bias=False), (LINE,)),
+    "depthwise-line": (ops.Conv1d(8, kernel_size=3, groups=4), (LINE,)),
+    "conv-volume": (ops.Conv3d(3, kernel_size=(2, 1, 3), stride=(1, 3, 2), padding=(1, 0, 2)), (VOLUME,)),
+    "depthwise-volume": (ops.Conv3d(2, kernel_size=2, groups=2), (VOLUME,)),
+    "transposed": (ops.ConvTranspose2d(6, kernel_size=(2, 3), stride=(3, 2), padding=(1, 0)), (IMAGE,)),
+    "transposed-padded": (
+        ops.ConvTranspose2d(5, kernel_size=3, stride=3, output_padding=(1, 2), dilation=(2, 1), bias=False),
+        (IMAGE,),
+    ),
+    "transposed-depthwise": (ops.ConvTranspose2d(4, kernel_size=2, stride=2, groups=4), (IMAGE,)),
+    "transposed-multiplied": (ops.ConvTranspose2d(8, kernel_size=2, groups=4), (IMAGE,)),
+    "transposed-grouped": (ops.ConvTranspose2d(6, kernel_size=2, groups=2), (IMAGE,)),
     "batch-norm-vector": (ops.BatchNorm(), (VECTOR,)),
     "batch-norm-line": (ops.BatchNorm(momentum=0.3), (LINE,)),
     "batch-norm-image": (ops.BatchNorm(eps=1e-3), (IMAGE,)),
     "batch-norm-plain": (ops.BatchNorm(affine=False), (IMAGE,)),
+    "batch-norm-volume": (ops.BatchNorm(), (VOLUME,)),
+    "instance-norm": (ops.InstanceNorm2d(eps=1e-3), (IMAGE,)),
+    "instance-norm-affine": (ops.InstanceNorm2d(affine=True), (IMAGE,)),
+    "instance-norm-tracked": (ops.InstanceNorm2d(momentum=0.3, track_running_stats=True), (IMAGE,)),
+    "group-norm": (ops.GroupNorm(2), (IMAGE,)),
+    "group-norm-vector": (ops.GroupNorm(3, eps=1e-3, affine=False), (Shape((6,)),)),
+    "rms-norm": (ops.RMSNorm(), (TOKENS,)),
+    "rms-norm-plain": (ops.RMSNorm(eps=1e-3, affine=False), (VECTOR,)),
     "layer-norm": (ops.LayerNorm(), (VECTOR,)),
     "layer-norm-tokens": (ops.LayerNorm(eps=1e-3), (TOKENS,)),
     "layer-norm-plain": (ops.LayerNorm(affine=False), (TOKENS,)),
@@ -46,11 +72,58 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "softplus": (ops.Softplus(beta=2.5), (VECTOR,)),
     "gaussian": (ops.Gaussian(), (IMAGE,)),
     "identity": (ops.Identity(), (IMAGE,)),
+    "relu6": (ops.ReLU6(), (IMAGE,)),
+    "hardsigmoid": (ops.Hardsigmoid(), (VECTOR,)),
+    "hardswish": (ops.Hardswish(), (IMAGE,)),
+    "elu": (ops.ELU(alpha=0.7), (TOKENS,)),
+    "mish": (ops.Mish(), (IMAGE,)),
+    "prelu": (ops.PReLU(), (TOKENS,)),
+    "prelu-per-unit": (ops.PReLU(per_unit=True, init=0.1), (IMAGE,)),
+    "softmax-units": (ops.Softmax(dim=1), (IMAGE,)),
+    "softmax-positions": (ops.Softmax(-2), (TOKENS,)),
+    "log-softmax-units": (ops.LogSoftmax(-1), (VECTOR,)),
+    "log-softmax-positions": (ops.LogSoftmax(3), (IMAGE,)),
+    "glu": (ops.GLU(), (IMAGE,)),
+    "glu-tokens": (ops.GLU(), (Shape((3, 8), unit_axis=1),)),
+    "affine": (ops.Affine(0.5, shift=-2.0), (IMAGE,)),
+    "affine-shift": (ops.Affine(shift=3.0), (VECTOR,)),
+    "scale": (ops.Scale(), (IMAGE,)),
+    "scale-tokens": (ops.Scale(init=1e-2), (TOKENS,)),
+    "positional-embedding": (ops.PositionalEmbedding(), (TOKENS,)),
+    "positional-embedding-image": (ops.PositionalEmbedding(std=0.1), (IMAGE,)),
+    "class-token": (ops.ClassToken(), (TOKENS,)),
     "dropout": (ops.Dropout(0.3), (IMAGE,)),
     "max-pool": (ops.MaxPool2d(2), (IMAGE,)),
     "max-pool-oblong": (ops.MaxPool2d((3, 4), stride=(2, 3), padding=(1, 2)), (IMAGE,)),
     "avg-pool": (ops.AvgPool2d(3), (IMAGE,)),
     "avg-pool-oblong": (ops.AvgPool2d((2, 5), stride=(1, 2), padding=(1, 0)), (IMAGE,)),
+    "max-pool-ceil": (ops.MaxPool2d(3, stride=2, dilation=(2), ceil_mode=True), (IMAGE,)),
+    "max-pool-line": (ops.MaxPool1d(3, stride=2, padding=1, dilation=2), (LINE,)),
+    "max-pool-line-ceil": (ops.MaxPool1d(2, ceil_mode=True), (LINE,)),
+    "avg-pool-ceil": (ops.AvgPool2d((2, 4), padding=(1, 2), ceil_mode=True, count_include_pad=False), (IMAGE,)),
+    "avg-pool-line": (ops.AvgPool1d(3, stride=1, padding=1), (LINE,)),
+    "avg-pool-line-ceil": (ops.AvgPool1d(2, ceil_mode=True, count_include_pad=False), (LINE,)),
+    "adaptive-avg-pool": (ops.AdaptiveAvgPool2d(1), (IMAGE,)),
+    "adaptive-avg-pool-oblong": (ops.AdaptiveAvgPool2d((3, 2)), (IMAGE,)),
+    "adaptive-max-pool": (ops.AdaptiveMaxPool2d((2, 5)), (IMAGE,)),
+    "mean-positions": (ops.Mean((2, -1)), (IMAGE,)),
+    "mean-one-axis": (ops.Mean(2), (IMAGE,)),
+    "mean-tokens": (ops.Mean(1), (TOKENS,)),
+    "mean-kept": (ops.Mean((2, 3), keepdim=True), (IMAGE,)),
+    "mean-units": (ops.Mean(1), (IMAGE,)),
+    "mean-units-kept": (ops.Mean(-1, keepdim=True), (TOKENS,)),
+    "sum-positions": (ops.Sum(1), (TOKENS,)),
+    "sum-units": (ops.Sum((1, 3)), (IMAGE,)),
+    "interpolate": (ops.Interpolate(scale_factor=2.0), (IMAGE,)),
+    "interpolate-oblong": (ops.Interpolate(scale_factor=(0.5, 1.7)), (IMAGE,)),
+    "interpolate-size": (ops.Interpolate((3, 11)), (IMAGE,)),
+    "interpolate-bilinear": (ops.Interpolate(scale_factor=2, mode="bilinear"), (IMAGE,)),
+    "interpolate-corners": (ops.Interpolate(5, mode="bilinear", align_corners=True), (IMAGE,)),
+    "interpolate-line": (ops.Interpolate(scale_factor=3, mode="linear"), (LINE,)),
+    "interpolate-volume": (ops.Interpolate((3, 5, 2), mode="trilinear"), (VOLUME,)),
+    "pixel-shuffle": (ops.PixelShuffle(2), (IMAGE,)),
+    "zero-pad": (ops.ZeroPad2d(2), (IMAGE,)),
+    "zero-pad-oblong": (ops.ZeroPad2d((1, 0, 3, 2)), (IMAGE,)),
     "global-avg-pool": (ops.GlobalAvgPool(), (IMAGE,)),
     "global-avg-pool-line": (ops.GlobalAvgPool(), (LINE,)),
     "global-max-pool": (ops.GlobalMaxPool(), (IMAGE,)),
@@ -59,6 +132,55 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "flatten-tokens": (ops.Flatten(), (TOKENS,)),
     "flatten-grid": (ops.Flatten(), (Shape((2, 3, 5), unit_axis=2),)),
     "flatten-middle": (ops.Flatten(), (Shape((2, 3, 5), unit_axis=1),)),
+    "flatten-positions": (ops.Flatten(2), (IMAGE,)),
+    "flatten-units-and-height": (ops.Flatten(1, end_dim=2), (IMAGE,)),
+    "flatten-before-units": (ops.Flatten(1, end_dim=2), (GRID,)),
+    "flatten-last-two": (ops.Flatten(-2), (GRID,)),
+    "reshape-positions": (ops.Reshape((4, 63)), (IMAGE,)),
+    "reshape-positions-open": (ops.Reshape((4, -1)), (IMAGE,)),
+    "reshape-open-units": (ops.Reshape((-1, 9, 7)), (IMAGE,)),
+    "reshape-flat": (ops.Reshape((-1,)), (IMAGE,)),
+    "reshape-flat-tokens": (ops.Reshape((21,)), (TOKENS,)),
+    "reshape-units-and-height": (ops.Reshape((28, 3, 3)), (IMAGE,)),
+    "reshape-heads": (ops.Reshape((3, 2, 5)), (Shape((3, 10), unit_axis=1),)),
+    "reshape-heads-named": (ops.Reshape((3, 2, 5), unit_dim=2), (Shape((3, 10), unit_axis=1),)),
+    "reshape-merged-heads": (ops.Reshape((2, 15)), (GRID,)),
+    "squeeze": (ops.Squeeze(-1), (Shape((4, 7, 1)),)),
+    "squeeze-before-units": (ops.Squeeze(1), (Shape((1, 7), unit_axis=1),)),
+    "squeeze-units": (ops.Squeeze(1), (Shape((1, 7, 5)),)),
+    "unsqueeze": (ops.Unsqueeze(1), (IMAGE.resized(3),)),
+    "unsqueeze-last": (ops.Unsqueeze(-1), (TOKENS,)),
+    "permute": (ops.Permute((0, 3, 1, 2)), (GRID,)),
+    "permute-image": (ops.Permute((0, 2, 3, 1)), (IMAGE,)),
+    "permute-units": (ops.Permute((0, 2, 1), unit_dim=2), (TOKENS,)),
+    "transpose": (ops.Transpose(1, 2), (LINE,)),
+    "transpose-back": (ops.Transpose(-1, 1), (TOKENS,)),
+    "transpose-mixer": (ops.Transpose(1, 2, unit_dim=2), (TOKENS,)),
+    "slice": (ops.Slice(0, 4), (TOKENS,)),
+    "narrow": (ops.Narrow(2, start=1, length=4), (IMAGE,)),
+    "pick": (ops.Pick(1, index=0), (TOKENS,)),
+    "pick-last": (ops.Pick(-1, index=-2), (IMAGE,)),
+    "attention": (ops.MultiheadAttention(6, num_heads=2), (TOKENS,)),
+    "attention-plain": (
+        ops.MultiheadAttention(5, num_heads=3, head_dim=2, bias=False, causal=True),
+        (TOKENS,),
+    ),
+    "attention-dropout": (ops.MultiheadAttention(6, num_heads=2, dropout=0.2), (TOKENS,)),
+    "attention-core": (
+        ops.Attention(2),
+        (Shape((3, 4), unit_axis=1), Shape((5, 4), unit_axis=1), Shape((5, 6), unit_axis=1)),
+    ),
+    "attention-core-causal": (ops.Attention(causal=True), (TOKENS, TOKENS, TOKENS)),
+    "lstm": (ops.LSTM(5), (TOKENS,)),
+    "lstm-last": (ops.LSTM(5, bias=False, bidirectional=True, last=True), (TOKENS,)),
+    "gru": (ops.GRU(5, bidirectional=True), (TOKENS,)),
+    "gru-last": (ops.GRU(5, last=True), (TOKENS,)),
+    "subtract": (ops.Subtract(), (IMAGE, IMAGE)),
+    "divide": (ops.Divide(), (TOKENS, TOKENS)),
+    "add-positions": (ops.Add(), (IMAGE, Shape((4, 1, 9)))),
+    "multiply-gate": (ops.Multiply(), (Shape((4, 1, 1)), IMAGE)),
+    "concat-positions": (ops.Concat(dim=2), (LINE, Shape((4, 3)))),
+    "concat-more-tokens": (ops.Concat(1), (TOKENS, Shape((2, 7), unit_axis=1))),
     "add": (ops.Add(), (IMAGE, IMAGE)),
     "add-three": (ops.Add(), (TOKENS, TOKENS, TOKENS)),
     "multiply": (ops.Multiply(), (VECTOR, VECTOR)),
@@ -72,9 +194,10 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
 @pytest.mark.parametrize(("op", "shapes"), CASES.values(), ids=CASES)
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 def test_op_keeps_its_contract(op: Op, shapes: tuple[Shape, ...]) -> None:
-    check_op(op, *shapes)
+    with sdpa_kernel(SDPBackend.MATH):  # the flop counter does not know the fused kernel of the CPU
+        check_op(op, *shapes)
 
 
 def test_every_op_has_a_case() -> None:
     shipped = {name for name in OPS if OPS.get(name).__module__.startswith("archgraph.ops")}
-    assert {type(op).__name__ for op, _ in CASES.values()} == shipped
+    assert {type(op).__name__ for op, _ in CASES.values()} == shipped - ELSEWHERE

@@ -5,11 +5,14 @@ from torch import nn
 
 from archgraph.errors import SettingError, ShapeError
 from archgraph.graph import Fixed, Invariant, Op, Shape
-from archgraph.ops import BatchNorm, LayerNorm
+from archgraph.ops import BatchNorm, GroupNorm, InstanceNorm2d, LayerNorm, RMSNorm
 
 SETTINGS = {
     "batch-norm-eps": (lambda: BatchNorm(eps=0.0), "eps must be positive"),
     "batch-norm-momentum": (lambda: BatchNorm(momentum=1.5), r"momentum lies in \[0, 1\]"),
+    "instance-norm-momentum": (lambda: InstanceNorm2d(momentum=-0.1), r"momentum lies in \[0, 1\]"),
+    "group-norm-groups": (lambda: GroupNorm(0), "num_groups must be a positive integer"),
+    "rms-norm-eps": (lambda: RMSNorm(eps=0.0), "eps must be positive"),
     "layer-norm-eps": (lambda: LayerNorm(eps=-1.0), "eps must be positive"),
 }
 
@@ -22,7 +25,11 @@ def test_settings_that_cannot_be_used(make, message: str) -> None:  # type: igno
 
 SHAPES = {
     "batch-norm-tokens": (BatchNorm(), Shape((3, 5), unit_axis=1), "BatchNorm reads a vector"),
-    "batch-norm-volume": (BatchNorm(), Shape((2, 3, 5, 7)), "BatchNorm reads a vector"),
+    "batch-norm-film": (BatchNorm(), Shape((2, 3, 5, 7, 4)), "BatchNorm reads a vector"),
+    "group-norm": (GroupNorm(2), Shape((3, 5)), "2 groups do not divide 3 units"),
+    "group-norm-tokens": (GroupNorm(3), Shape((5, 3), unit_axis=1), "GroupNorm reads its units first"),
+    "instance-norm": (InstanceNorm2d(), Shape((3, 1, 1)), "InstanceNorm2d normalises over the pixels"),
+    "rms-norm-image": (RMSNorm(), Shape((2, 3, 5)), "RMSNorm normalises over the last axis"),
     "layer-norm-image": (LayerNorm(), Shape((2, 3, 5)), "last axis"),
 }
 
@@ -34,8 +41,9 @@ def test_shapes_that_are_refused(op: Op, shape: Shape, message: str) -> None:
 
 
 def test_the_kind_of_batch_norm_follows_the_shape() -> None:
-    kinds = [type(BatchNorm().module(shape)) for shape in (Shape((5,)), Shape((5, 7)), Shape((5, 7, 3)))]
-    assert kinds == [nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d]
+    shapes = (Shape((5,)), Shape((5, 7)), Shape((5, 7, 3)), Shape((5, 2, 7, 3)))
+    kinds = [type(BatchNorm().module(shape)) for shape in shapes]
+    assert kinds == [nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d]
 
 
 def test_statistics_are_no_parameters() -> None:
@@ -47,7 +55,9 @@ def test_statistics_are_no_parameters() -> None:
 
 def test_size_rules() -> None:
     assert BatchNorm().rule(Shape((5,))) == Invariant()
-    assert LayerNorm().rule(Shape((5,))) == Fixed("normalises over its units")
+    assert LayerNorm().rule(Shape((5,))) == RMSNorm().rule(Shape((5,))) == Fixed("normalises over its units")
+    assert GroupNorm(3).rule(Shape((6,))) == Fixed("normalises over groups of its units")
+    assert InstanceNorm2d().rule(Shape((5, 2, 3))) == Invariant()
 
 
 def test_options_reach_torch() -> None:

@@ -8,7 +8,16 @@ from torch.nn import functional
 
 from archgraph.errors import SettingError, ShapeError
 from archgraph.graph import Op, Shape
-from archgraph.ops import AvgPool2d, GlobalAvgPool, GlobalMaxPool, MaxPool2d
+from archgraph.ops import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool1d,
+    MaxPool2d,
+)
 
 SETTINGS = {
     "no-kernel": ({"kernel_size": 0}, "kernel_size must be"),
@@ -66,3 +75,43 @@ def test_values_by_hand() -> None:
     assert AvgPool2d(2).forward((image,), shapes).tolist() == [[[[2.5]]]]
     assert GlobalMaxPool().forward((image,), shapes).tolist() == [[9.0]]
     assert GlobalAvgPool().forward((image,), shapes).item() == pytest.approx(26 / 6)
+
+
+@pytest.mark.parametrize("kind", [MaxPool1d, AvgPool1d])
+def test_windows_that_reach_over_the_edge(kind: type[MaxPool1d]) -> None:
+    call = functional.max_pool1d if kind is MaxPool1d else functional.avg_pool1d
+    dilations = (1, 2, 3) if kind is MaxPool1d else (1,)
+    checked = 0
+    for length, kernel, stride, padding, dilation in itertools.product(
+        (2, 5, 6, 7), (1, 2, 3, 4), (1, 2, 3, 5), (0, 1, 2), dilations
+    ):
+        options = {"dilation": dilation} if kind is MaxPool1d else {}
+        if 2 * padding > kernel:
+            continue
+        op = kind(kernel, stride, padding, ceil_mode=True, **options)
+        try:
+            found = tuple(call(torch.zeros(1, 2, length), kernel, stride, padding, ceil_mode=True, **options).shape[1:])
+        except RuntimeError:
+            with pytest.raises(ShapeError):
+                op.infer(Shape((2, length)))
+        else:
+            assert op.infer(Shape((2, length))).dims == found
+            checked += 1
+    assert checked > 40
+
+
+def test_adaptive_pools_keep_the_positions() -> None:
+    image = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    shapes = (Shape((3, 5, 7)),)
+    found = AdaptiveAvgPool2d(1).forward((image,), shapes)
+    assert tuple(found.shape[1:]) == AdaptiveAvgPool2d(1).infer(*shapes).dims == (3, 1, 1)
+    assert (found.flatten(1) - GlobalAvgPool().forward((image,), shapes)).abs().max() < 1e-14
+    assert torch.equal(AdaptiveMaxPool2d((5, 7)).forward((image,), shapes), image)
+    with pytest.raises(SettingError, match="output_size must be"):
+        AdaptiveAvgPool2d((3, None))
+
+
+def test_padding_that_does_not_count() -> None:
+    line, shapes = torch.tensor([[[2.0, 4.0]]]), (Shape((1, 2)),)
+    assert AvgPool1d(2, padding=1).forward((line,), shapes).tolist() == [[[1.0, 2.0]]]
+    assert AvgPool1d(2, padding=1, count_include_pad=False).forward((line,), shapes).tolist() == [[[2.0, 4.0]]]

@@ -32,3 +32,9 @@ def test_the_last_axis_has_one_spelling() -> None:
 def test_shape_and_rule() -> None:
     assert Input((3, 5), unit_axis=-1).infer() == Shape((3, 5), unit_axis=1)
     assert Input((3,)).rule() == Fixed("is an input of the network")
+
+
+def test_whole_numbers_are_marked() -> None:
+    assert repr(Input((3,), dtype="int64")) == "Input((3,), dtype='int64')"
+    with pytest.raises(SettingError, match="unknown dtype of an input"):
+        Input((3,), dtype="float16")
