@@ -28,6 +28,7 @@ _LATER = {
     "Task": "archgraph.tasks",
     "Train": "archgraph.evaluation",
     "export": "archgraph.export",
+    "from_torch": "archgraph.reading",
     "load_study": "archgraph.search",
     "score": "archgraph.evaluation",
     "search": "archgraph.search",
@@ -36,6 +37,7 @@ _LATER = {
 if TYPE_CHECKING:
     from archgraph.evaluation import Measure, Recipe, Report, Score, Train, score
     from archgraph.export import export  # type: ignore[no-redef]  # a function and a folder: see _Facade
+    from archgraph.reading import from_torch
     from archgraph.search import Budget, Driver, Study, load_study, search  # type: ignore[no-redef]
     from archgraph.tasks import Loss, Task
 
@@ -81,6 +83,7 @@ __all__ = [
     "chain",
     "errors",
     "export",
+    "from_torch",
     "load_study",
     "metrics",
     "moves",

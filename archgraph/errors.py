@@ -89,7 +89,8 @@ class UnknownName(ArchGraphError, KeyError):
           try:      did you mean 'digits'?
         """
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.55)
+        spelled = {one.lower(): one for one in reversed(names)}
+        near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.55)]
         shown = ", ".join(names[:30]) + (f", ... ({len(names)} in all)" if len(names) > 30 else "")
         return cls(
             f"unknown {kind} {name!r}",

@@ -82,7 +82,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, T, D]
         start = x.new_zeros(1 + self.bidirectional, x.shape[0], self.hidden_size)
-        weights, train, both = list(self.parameters()), self.training, self.bidirectional
+        weights, train, both = tuple(self.parameters()), self.training, self.bidirectional
         if self.kind == "lstm":
             sequence, hidden, _ = torch.lstm(x, [start, start], weights, self.bias, 1, 0.0, train, both, True)
         else:
