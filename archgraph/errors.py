@@ -90,7 +90,7 @@ class UnknownName(ArchGraphError, KeyError):
         """
         names = sorted(known)
         spelled = {one.lower(): one for one in reversed(names)}
-        near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.55)]
+        near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.6)]
         shown = ", ".join(names[:30]) + (f", ... ({len(names)} in all)" if len(names) > 30 else "")
         return cls(
             f"unknown {kind} {name!r}",
