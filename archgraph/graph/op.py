@@ -74,7 +74,7 @@ class Op:
         return {}
 
     def macs(self, *inputs: Shape) -> int:
-        """Return multiply-accumulates of one forward pass on one sample (linear and convolution only)."""
+        """Return multiply-accumulates of a forward pass on one sample: linear, convolution, products of attention."""
         return 0
 
     def resized(self, units: int, *inputs: Shape) -> Op:

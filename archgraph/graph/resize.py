@@ -11,6 +11,7 @@ from archgraph.errors import GraphError, MoveRefused
 from archgraph.graph.edit import Edit
 from archgraph.graph.graph import Graph
 from archgraph.graph.labels import Labels, UnitLabels, label, region, runs
+from archgraph.graph.size_rule import Select
 from archgraph.graph.unit_map import FRESH, UnitMap
 
 Copies = Mapping[int, Sequence[float | None]]
@@ -143,14 +144,16 @@ def _map(
 def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
     editor = graph.edit()
     changed: list[str] = []
-    for name, found in maps.items():
+    slices = (user for name in maps for user in graph.users(name) if isinstance(graph.rule(user), Select))
+    for name in dict.fromkeys((*maps, *slices)):  # a slice moves when units in front of it come or go
+        units = len(maps[name]) if name in maps else graph.shape(name).units
         shapes = [
             shape.resized(len(maps[source])) if source in maps else shape
             for source, shape in zip(graph.node(name).inputs, graph.input_shapes(name), strict=True)
         ]
         op = graph.op(name)
         sources = tuple(maps.get(source) for source in graph.node(name).inputs)
-        if (resized := op.follow(sources, len(found), *shapes)) is not op:  # shapes reach the others by themselves
+        if (resized := op.follow(sources, units, *shapes)) is not op:  # shapes reach the others by themselves
             editor.replace(name, resized)
             changed.append(name)
     try:

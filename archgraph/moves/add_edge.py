@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Graph, Op, Shape
-from archgraph.moves.move import Move, mixing, refusing
+from archgraph.moves.move import Move, mixable, mixing, refusing
 from archgraph.moves.remove_edge import RemoveEdge
 from archgraph.registry import OPS
 
@@ -30,6 +30,8 @@ class AddEdge(Move):
     keeps_function: ClassVar[bool] = True
 
     def plan(self, graph: Graph) -> Edit:
+        for name in (self.source, self.target):
+            mixable(graph, name)
         start, end = graph.shape(self.source), graph.shape(self.target)
         place = f"{graph.node(self.source)}\n{graph.node(self.target)}"
         if self.source == self.target:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from archgraph.graph import Edit, Graph
-from archgraph.moves.move import Move, mixing, refusing
+from archgraph.moves.move import Move, mixable, mixing, refusing
 from archgraph.registry import OPS
 
 IDEMPOTENT = ("ReLU",)
@@ -31,6 +31,7 @@ class InsertIdentity(Move):
     keeps_function: ClassVar[bool] = True
 
     def plan(self, graph: Graph) -> Edit:
+        mixable(graph, self.after)
         shape, place = graph.shape(self.after), str(graph.node(self.after))
         layer = mixing(shape, shape.units, self.kernel_size, place)
         with refusing(f"no layer can be inserted after {self.after!r}"), graph.edit() as edit:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from archgraph.errors import MoveRefused
 from archgraph.graph import Edit, Graph, Op, parse_op
-from archgraph.moves.move import Move, mixing, refusing
+from archgraph.moves.move import Move, mixable, mixing, refusing
 from archgraph.moves.remove_edge import RemoveEdge
 from archgraph.registry import OPS
 
@@ -39,6 +39,7 @@ class InsertLayer(Move):
     keeps_function: ClassVar[bool] = True
 
     def plan(self, graph: Graph) -> Edit:
+        mixable(graph, self.after)
         shape = graph.shape(self.after)
         if self.reader is not None and self.after not in graph.node(self.reader).inputs:
             raise MoveRefused(f"node {self.reader!r} does not read {self.after!r}", place=str(graph.node(self.reader)))

@@ -183,6 +183,16 @@ def mixing(shape: Shape, units: int, kernel_size: int, place: str, *, stride: in
     raise MoveRefused(f"no layer mixes the units of a tensor of shape {shape}", place=place)
 
 
+def mixable(graph: Graph, name: str) -> None:
+    """Refuse to mix the units of an input that holds whole numbers, such as the tokens that an embedding reads.
+
+    Raises:
+        MoveRefused: when the node is such an input.
+    """
+    if str(getattr(graph.op(name), "dtype", "")).startswith("int"):
+        raise MoveRefused(f"node {name!r} holds whole numbers, which no layer mixes", place=str(graph.node(name)))
+
+
 def _maker(graph: Graph, name: str) -> str:
     while isinstance(rule_of(graph, name), HANDS_ON):
         name = graph.node(name).inputs[0]

@@ -109,7 +109,7 @@ def resolve(target: str) -> Any:
         SettingError: when there is no such thing, or it lies elsewhere: a graph file must not reach anything else.
     """
     root, *path = target.split(".") if isinstance(target, str) else ("",)
-    if root == "Tensor" and len(path) == 1 and callable(getattr(Tensor, path[0], None)):
+    if root == "Tensor" and len(path) == 1 and path[0][:1] != "_" and callable(getattr(Tensor, path[0], None)):
         return functools.partial(_method, path[0])
     if root in _ROOTS and path and not any(part.startswith("_") for part in path):
         found: Any = importlib.import_module(root)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from archgraph.errors import MoveRefused
-from archgraph.graph import Absorb, Fixed, Graph, GraphBuilder, Invariant, Op, Shape, Stack, resize
+from archgraph.graph import Absorb, Edit, Fixed, Graph, GraphBuilder, Invariant, Op, Select, Shape, Stack, resize
 from archgraph.net import Network
-from archgraph.ops import Conv2d, Flatten, Input, Linear
+from archgraph.ops import Conv2d, Embedding, Flatten, Input, Linear
 from archgraph.registry import OPS
 
 BATCH = 3
@@ -38,7 +39,7 @@ def check_op(op: Op, *input_shapes: Shape | Sequence[int]) -> None:
     _check_value(op)
     graph = _alone(op, shapes)
     network = _drawn(graph)
-    inputs = _batches(shapes or (graph.shape("op"),))
+    inputs = _batches(graph)
     _check_text(op, graph)
     _check_tensors(op, shapes)
     _check_output(op, network, inputs)
@@ -54,7 +55,8 @@ def _expect(holds: bool, op: Op, what: str, *, said: object, found: object) -> N
 
 def _alone(op: Op, shapes: tuple[Shape, ...]) -> Graph:
     build = GraphBuilder()
-    sources = [build(Input(shape.dims, shape.unit_axis), name=f"in{place}") for place, shape in enumerate(shapes)]
+    dtype = "int64" if isinstance(op, Embedding) else "float32"
+    sources = [build(Input(shape.dims, shape.unit_axis, dtype), name=f"in{n}") for n, shape in enumerate(shapes)]
     return build.graph(build(op, *sources, name="op"))
 
 
@@ -69,9 +71,18 @@ def _drawn(graph: Graph) -> Network:
     return Network(graph, weights)
 
 
-def _batches(shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+def _batches(graph: Graph) -> tuple[Tensor, ...]:
+    """Return a batch for every input: numbers about zero, or whole ones that every embedding knows."""
     draw = torch.Generator().manual_seed(3)
-    return tuple(torch.randn(BATCH, *shape.dims, generator=draw, dtype=torch.float64) for shape in shapes)
+    words = min((node.op.num_embeddings for node in graph if isinstance(node.op, Embedding)), default=2)
+    batches = []
+    for name in graph.inputs:
+        sizes, op = (BATCH, *graph.shape(name).dims), graph.op(name)
+        if isinstance(op, Input) and op.dtype != "float32":
+            batches.append(torch.randint(words, sizes, generator=draw, dtype=getattr(torch, op.dtype)))
+        else:
+            batches.append(torch.randn(*sizes, generator=draw, dtype=torch.float64))
+    return tuple(batches)
 
 
 @torch.no_grad()
@@ -127,7 +138,8 @@ def _check_output(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
 
 def _check_macs(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
     module = network.to_torch().eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    fused = sdpa_kernel(SDPBackend.MATH)  # the counter does not know the CPU's kernel for attention
+    with fused, FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*inputs)
     found = counter.get_total_flops() / 2 / BATCH
     said = op.macs(*network.graph.input_shapes("op"))
@@ -140,13 +152,15 @@ def _check_rule(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
     rule = op.rule(*shapes)
     if isinstance(rule, Absorb):
         _expect(len(shapes) == 1, op, "an op with units of its own has one input", said=len(shapes), found=1)
-    if not isinstance(rule, Invariant | Stack):
+    if not isinstance(rule, Invariant | Stack | Select):
         return
     before = _run(network, inputs)
     for place, shape in enumerate(shapes):
         for unit in range(shape.units):
             if isinstance(rule, Invariant):
-                allowed = {unit}
+                allowed = set(range(out.units)) if place in rule.broadcast else {unit}
+            elif isinstance(rule, Select):
+                allowed = {unit - rule.start} if rule.start <= unit < rule.stop else set()
             else:
                 start = sum(other.units for other in shapes[:place]) * rule.repeat * rule.tile + unit * rule.repeat
                 turns = range(start, start + shape.units * rule.repeat * rule.tile, shape.units * rule.repeat)
@@ -157,11 +171,19 @@ def _check_rule(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
             others = [axis for axis in range(after.ndim) if axis != out.unit_axis + 1]
             moved = set(((after - before) != 0).sum(dim=others).nonzero().flatten().tolist())
             _expect(moved <= allowed, op, f"output units that unit {unit} reaches", said=allowed, found=moved)
-            _expect(bool(moved), op, f"unit {unit} of input {place} reaches the output", said=allowed, found=moved)
+            _expect(
+                bool(moved) or not allowed,
+                op,
+                f"unit {unit} of input {place} reaches the output",
+                said=allowed,
+                found=moved,
+            )
 
 
 def _check_resizing(op: Op, shapes: tuple[Shape, ...]) -> None:
     """Duplicate units in a small network around the op: the new tensors fit, and the function stays."""
+    if isinstance(op, Embedding):
+        return _check_own_units(op, shapes[0])
     build = GraphBuilder()
     makers: list[str] = []
     for place, shape in enumerate(shapes):
@@ -173,24 +195,40 @@ def _check_resizing(op: Op, shapes: tuple[Shape, ...]) -> None:
     build(op, *makers, name="op")
     graph = build.graph(build(Linear(2), build(Flatten(), "op"), name="reader"))
     rule = op.rule(*shapes)
+    spread = [makers[place] for place in rule.broadcast] if isinstance(rule, Invariant) else []
     for name in dict.fromkeys((*makers, *(("op",) if isinstance(rule, Absorb | Fixed) else ()))):
         try:
             edit = resize(graph, name, {graph.shape(name).units - 1: (0.25, 0.75), 0: (0.5, 0.3, 0.2)})
         except MoveRefused as error:
-            reason = rule.reason if isinstance(rule, Fixed) else None
+            reason = rule.reason if isinstance(rule, Fixed) else "spreads this unit" if name in spread else None
             _expect(reason is not None and reason in str(error), op, "may be resized", said=reason, found=error)
             continue
-        _expect(not isinstance(rule, Fixed), op, "its units are fixed", said=rule, found=f"{name} was resized")
-        network = _drawn(graph)
-        new = network.after(edit)  # checks the shapes of all tensors
-        _check_tensors(edit.after.op("op"), edit.after.input_shapes("op"))
-        inputs = _batches(tuple(graph.shape(source) for source in graph.inputs))
-        for train in (False, True):
-            if train and not _repeats(network, inputs):
-                continue
-            before, after = (_run(one, inputs, train=train) for one in (network, new))
-            change = float((after - before).abs().max() / before.abs().max())
-            _expect(change < EXACT, op, f"relative change when {name} is resized", said=0.0, found=change)
+        fixed = isinstance(rule, Fixed) or name in spread
+        _expect(not fixed, op, "its units are fixed", said=rule, found=f"{name} was resized")
+        _check_function(op, name, edit)
+
+
+def _check_own_units(op: Op, shape: Shape) -> None:
+    """Resize the units of an op that reads whole numbers, which no op makes."""
+    build = GraphBuilder()
+    build(Input(shape.dims, shape.unit_axis, "int64"), name="in0")
+    build(op, "in0", name="op")
+    graph = build.graph(build(Linear(2), build(Flatten(), "op"), name="reader"))
+    _check_function(op, "op", resize(graph, "op", {graph.shape("op").units - 1: (0.25, 0.75), 0: (0.5, 0.3, 0.2)}))
+
+
+def _check_function(op: Op, name: str, edit: Edit) -> None:
+    """The new tensors fit, and the function stays."""
+    network = _drawn(edit.before)
+    new = network.after(edit)  # checks the shapes of all tensors
+    _check_tensors(edit.after.op("op"), edit.after.input_shapes("op"))
+    inputs = _batches(edit.before)
+    for train in (False, True):
+        if train and not _repeats(network, inputs):
+            continue
+        before, after = (_run(one, inputs, train=train) for one in (network, new))
+        change = float((after - before).abs().max() / before.abs().max())
+        _expect(change < EXACT, op, f"relative change when {name} is resized", said=0.0, found=change)
 
 
 def _repeats(network: Network, inputs: tuple[Tensor, ...]) -> bool:

@@ -151,3 +151,11 @@ def test_an_input_that_nothing_reads_is_refused() -> None:
     unread = Graph.parse("x = Input((3,))\ny = Input((2,))\no = Linear(2)(x)\nreturn o")
     with pytest.raises(MoveRefused, match=r"no layer can be inserted after 'y'.*neither read nor returned"):
         InsertLayer("y").apply(unread)
+
+
+def test_tokens_are_not_mixed() -> None:
+    graph = Graph.parse(
+        "x = Input((5,), dtype='int64')\ny = Embedding(7, embedding_dim=3)(x)\nz = Mean(1)(y)\nreturn z\n"
+    )
+    assert "whole numbers" in str(InsertLayer("x").refusal(graph))
+    assert [move.after for move in InsertLayer.sites(graph)] == ["y", "z"]

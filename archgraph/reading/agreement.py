@@ -1,0 +1,142 @@
+"""Comparing a network with the model it was read from, and naming the first node where they part."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from archgraph.errors import DataError, GraphError
+from archgraph.net import Network
+from archgraph.net.lowering import lower
+from archgraph.reading.tracing import place_of
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""Largest difference of an output, relative to its largest entry."""
+
+Batch = Mapping[str, Tensor]
+
+
+def still(model: nn.Module) -> nn.Module:
+    """Return a copy of a model in eval mode that shares its parameters, and has buffers of its own."""
+    memo: dict[int, Any] = {id(value): value for value in model.parameters()}
+    found = copy.deepcopy(model, memo).eval()
+    assert isinstance(found, nn.Module)
+    return found
+
+
+def outputs_of(model: nn.Module, inputs: Batch) -> tuple[Tensor, ...]:
+    """Return the output tensors of a model on a batch.
+
+    Raises:
+        DataError: when the model does not take these inputs, or returns something else than tensors.
+    """
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            arguments = (value.clone() for value in inputs.values())  # the model may write to them
+            result = model(*arguments)
+    except Exception as error:  # whatever the user's code raises
+        raise DataError(
+            f"the model does not run on the example inputs: {(str(error).splitlines() or [type(error).__name__])[0]}",
+            got=", ".join(f"{name} {tuple(value.shape)} {value.dtype}" for name, value in inputs.items()),
+            place=place_of(error),
+        ) from error
+    return tuple(_tensors(result))
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    if isinstance(result, Mapping):
+        return [leaf for part in result.values() for leaf in _tensors(part)]
+    if isinstance(result, tuple | list):
+        return [leaf for part in result for leaf in _tensors(part)]
+    if result is None:
+        return []
+    if not isinstance(result, Tensor):
+        raise DataError(
+            "the model returns something that is no tensor",
+            expected="a tensor, or a tuple or dictionary of them",
+            got=type(result).__name__,
+        )
+    return [result]
+
+
+def check(
+    network: Network, root: nn.Module, graph: fx.Graph, nodes: Mapping[fx.Node, str], batches: tuple[Batch, ...]
+) -> None:
+    """Raise unless the network computes what the model does, on every batch.
+
+    Args:
+        network: what was read.
+        root: a module with the user's model as ``model``, as the traced graph has it.
+        graph: the traced calls.
+        nodes: for traced calls, the node that computes the same.
+        batches: inputs by name.
+
+    Raises:
+        GraphError: when an output differs by more than rounding; the first node that does is named.
+    """
+    module = lower(network.graph, network.weights).eval()
+    for inputs in batches:
+        wanted = outputs_of(root, inputs)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            result = module(*inputs.values())
+        found = result if isinstance(result, tuple) else (result,)
+        if len(wanted) == len(found) and all(map(_agree, wanted, found)):
+            continue
+        first = _first(module, root, graph, nodes, inputs)
+        raise GraphError(
+            "the network does not compute what the model does" + (f"; node {first!r} differs first" if first else ""),
+            expected=f"outputs equal to {TOLERANCE.get(network.dtype, 1e-6):g} of the largest entry",
+            got=", ".join(map(_gap, wanted, found)),
+            hint="this is a bug of the importer, or the model's forward has hooks or is not deterministic",
+            place=str(network.graph.node(first)) if first else None,
+        )
+
+
+def _agree(wanted: Tensor, found: Tensor) -> bool:
+    if wanted.shape != found.shape or wanted.dtype != found.dtype:
+        return False
+    if not wanted.is_floating_point():
+        return torch.equal(wanted, found)
+    limit = TOLERANCE.get(wanted.dtype, 1e-6)
+    scale = float(wanted.nan_to_num(0.0, 0.0, 0.0).abs().max()) or 1.0
+    return torch.allclose(found, wanted, rtol=0.0, atol=limit * scale, equal_nan=True)
+
+
+def _gap(wanted: Tensor, found: Tensor) -> str:
+    if wanted.shape != found.shape or wanted.dtype != found.dtype:
+        return f"{found.dtype} {tuple(found.shape)} instead of {wanted.dtype} {tuple(wanted.shape)}"
+    return f"a largest difference of {float((wanted.double() - found.double()).abs().max()):.3g}"
+
+
+def _first(
+    module: fx.GraphModule, root: nn.Module, graph: fx.Graph, nodes: Mapping[fx.Node, str], inputs: Batch
+) -> str | None:
+    """Return the first node whose output differs from what the traced call computes."""
+    ours = _Recorder(module)
+    theirs = _Recorder(fx.GraphModule(root, graph))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        ours.run(*inputs.values())
+        theirs.run(*inputs.values())
+    names = {node.name: name for node, name in nodes.items()}
+    for key, value in theirs.seen.items():
+        other = ours.seen.get(names.get(key, ""))
+        if isinstance(value, Tensor) and isinstance(other, Tensor) and not _agree(value, other):
+            return names[key]
+    return None
+
+
+class _Recorder(fx.Interpreter):
+    """Keeps what every call computes."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module, garbage_collect_values=False)
+        self.seen: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        self.seen[n.name] = result.clone() if isinstance(result, Tensor) else result  # it may be written to later
+        return result

@@ -1,0 +1,112 @@
+"""``from_torch``: a ``torch.nn.Module`` in, a network out, checked against the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from archgraph.errors import DataError, GraphError
+from archgraph.net import Network
+from archgraph.reading.agreement import check, outputs_of, still
+from archgraph.reading.examples import Example, another, named, shapes_of
+from archgraph.reading.exported import exported
+from archgraph.reading.importer import Read, read_graph
+from archgraph.reading.tracing import Untraceable, root_of, trace
+from archgraph.reading.twin import check_model, twin_of
+
+LOG = logging.getLogger("archgraph")
+_HINT = "write that line with functions of torch on whole tensors"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A model, read.
+
+    Args:
+        network: the network; it computes what the model does in eval mode.
+        opaque: for every node that stayed opaque, why: a clause that follows its name.
+        dropped: names of parameters that no output depends on, and that the network therefore does not have.
+        notes: what else differs from the model, such as tensors that had been shared by layers of different kinds.
+    """
+
+    network: Network
+    opaque: Mapping[str, str]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [repr(self.network), *(f"opaque: {name} {why}" for name, why in self.opaque.items())]
+        return "\n".join([*lines, *(f"dropped: {name}" for name in self.dropped), *self.notes])
+
+
+def from_torch(model: nn.Module, example_inputs: Example) -> Network:
+    """Import a model: read its code and weights into a network that can be edited.
+
+    What is not recognised becomes an ``Opaque`` node and a warning of the logger ``"archgraph"``; :func:`read` returns
+    these too. The model itself stays as it is, and so does the global random state.
+
+    Args:
+        model: the model, on the CPU; in train or eval mode.
+        example_inputs: a batch ``[N, ...]`` for every input, as the model takes them: a tensor, a tuple, or a
+            dictionary by argument name. What the network computes is compared with the model on it, and on a second
+            batch of another size.
+
+    Returns:
+        The network, with copies of the weights.
+
+    Raises:
+        DataError: when example inputs or model tensors cannot be used, or the code depends on the data.
+        GraphError: when the model cannot be expressed as a graph; the line of its code is shown.
+    """
+    return read(model, example_inputs).network
+
+
+def read(model: nn.Module, example_inputs: Example) -> Reading:
+    """Import a model as :func:`from_torch` does, and say what stayed opaque and why.
+
+    Raises:
+        DataError: when example inputs or model tensors cannot be used, or the code depends on the data.
+        GraphError: when the model cannot be expressed as a graph; the line of its code is shown.
+    """
+    check_model(model)
+    inputs = named(model, example_inputs)
+    own = still(model)
+    outputs_of(own, inputs)  # before anything else: wrong inputs are the user's first to know of
+    try:
+        root, graph = trace(twin_of(own), shapes_of(inputs))
+    except Untraceable as error:
+        own = _way_round(own, inputs, error)
+        root, graph = trace(twin_of(own), shapes_of(inputs))
+    found = read_graph(own, root, graph)
+    real = root_of(own, tuple(inputs))
+    for name, value in vars(root).items():  # tensors that the code made while it was traced
+        if isinstance(value, Tensor):
+            setattr(real, name, value)
+    check(found.network, real, graph, found.nodes, (inputs, another(inputs)))
+    reading = _reading(model, found)
+    for name, why in reading.opaque.items():
+        LOG.warning("opaque: node %r %s; its units are fixed", name, why)
+    for note in reading.notes:
+        LOG.warning("%s", note)
+    for name in reading.dropped:
+        LOG.info("%r is dropped: no output depends on it", name)
+    return reading
+
+
+def _way_round(model: nn.Module, inputs: Mapping[str, Tensor], error: Untraceable) -> nn.Module:
+    try:
+        return exported(model, inputs)
+    except DataError as other:
+        raise DataError(other.what, hint=other.hint, place=error.place) from error
+    except GraphError as other:
+        raise GraphError(error.what, got=other.what, hint=error.hint or _HINT, place=error.place) from error
+
+
+def _reading(model: nn.Module, found: Read) -> Reading:
+    used = set(found.used)
+    ids = {id(value) for name, value in model.named_parameters(remove_duplicate=False) if name in used}
+    dropped = tuple(name for name, value in model.named_parameters() if name not in used and id(value) not in ids)
+    return Reading(found.network, dict(found.opaque), dropped, found.notes)

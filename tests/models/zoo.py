@@ -1,0 +1,68 @@
+"""All models of the import tests with example inputs: small, and all sizes different."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tests.models import convolutional, residual, sequential, wiring
+
+
+class Specimen(NamedTuple):
+    make: Callable[[], nn.Module]
+    inputs: Callable[[], tuple[Tensor, ...]]
+    opaque: int = 0
+    """How many of its calls are opaque."""
+    random: bool = False
+    """Whether it draws random numbers in train mode."""
+
+
+def image(channels: int, height: int, width: int) -> Callable[[], tuple[Tensor, ...]]:
+    return lambda: (torch.randn(4, channels, height, width, dtype=torch.float64),)
+
+
+def vectors(*shape: int) -> Callable[[], tuple[Tensor, ...]]:
+    return lambda: (torch.randn(4, *shape, dtype=torch.float64),)
+
+
+def words(count: int, length: int) -> Callable[[], tuple[Tensor, ...]]:
+    return lambda: (torch.randint(count, (4, length)),)
+
+
+def pair_and_facts() -> tuple[Tensor, ...]:
+    return (*(torch.randn(4, 2, 7, 5, dtype=torch.float64) for _ in range(2)), torch.randn(4, 4, dtype=torch.float64))
+
+
+ZOO: dict[str, Specimen] = {
+    "resnet18": Specimen(lambda: residual.resnet18(11, (5, 7, 6, 9)), image(3, 33, 37)),
+    "resnet50": Specimen(lambda: residual.resnet50(7, (2, 3, 4, 5)), image(3, 33, 37)),
+    "vgg": Specimen(convolutional.VGG, image(3, 13, 17), random=True),
+    "mobilenet": Specimen(convolutional.MobileNetV2, image(3, 13, 17), random=True),
+    "densenet": Specimen(convolutional.DenseNet, image(3, 9, 11)),
+    "unet": Specimen(convolutional.UNet, image(1, 8, 12)),
+    "senet": Specimen(convolutional.SENet, image(3, 9, 11)),
+    "autoencoder": Specimen(convolutional.Autoencoder, image(1, 8, 10)),
+    "vit": Specimen(sequential.ViT, image(3, 8, 12), random=True),
+    "encoder": Specimen(sequential.Encoder, words(13, 7), opaque=1, random=True),
+    "encoder-norm-first": Specimen(lambda: sequential.Encoder(norm_first=True), words(13, 7), opaque=1, random=True),
+    "hand-attention": Specimen(sequential.HandTransformer, vectors(7, 5), opaque=2),
+    "mixer": Specimen(sequential.Mixer, image(3, 8, 12)),
+    "lstm": Specimen(sequential.LSTMClassifier, words(13, 7)),
+    "gru": Specimen(sequential.GRUClassifier, vectors(7, 5)),
+    "shared": Specimen(wiring.Shared, vectors(5)),
+    "siamese": Specimen(wiring.Siamese, pair_and_facts),
+    "heads": Specimen(wiring.Heads, vectors(5)),
+}
+
+
+def grown(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """Return a model in float64 in which nothing is 0 or 1 by default, running statistics included, and a batch."""
+    torch.manual_seed(0)
+    model = ZOO[name].make().double()
+    for value in (*model.parameters(), *model.buffers()):
+        if value.is_floating_point():
+            value.data.copy_(value.data * 0.9 + 0.1 * torch.rand_like(value) + 0.02)
+    return model, ZOO[name].inputs()
