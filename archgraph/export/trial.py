@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archgraph import rng
 from archgraph.errors import DataError, ExportError
+from archgraph.graph import Graph
 from archgraph.net import Network, lower
 
 Example = Tensor | Sequence[Tensor] | None
@@ -52,12 +53,13 @@ torch.save(answers, answer)
 """
 
 
-def sample(network: Network, example: Example = None) -> Batch:
+def sample(network: Network, example: Example = None, *, samples: int = SAMPLES) -> Batch:
     """Return the inputs of a comparison on the CPU, in the network's floating-point type.
 
     Args:
         network: what is to be compared.
-        example: inputs ``[N, ...]``, one tensor an input; by default three random samples from a fixed seed.
+        example: inputs ``[N, ...]``, one tensor an input; by default random samples from a fixed seed.
+        samples: how many random samples.
 
     Raises:
         DataError: when ``example`` does not fit the network.
@@ -66,7 +68,7 @@ def sample(network: Network, example: Example = None) -> Batch:
     sizes = [graph.shape(name).dims for name in graph.inputs]
     if example is None:
         generator = torch.Generator("cpu").manual_seed(rng.derive(0, "export"))
-        return tuple(torch.randn(SAMPLES, *dims, generator=generator, dtype=dtype, device="cpu") for dims in sizes)
+        return tuple(_drawn(graph, name, samples, dtype, generator) for name in graph.inputs)
     given = (example,) if isinstance(example, Tensor) else tuple(example)
     if [tuple(tensor.shape[1:]) for tensor in given] != sizes or len({tensor.shape[:1] for tensor in given}) != 1:
         raise DataError(
@@ -77,6 +79,17 @@ def sample(network: Network, example: Example = None) -> Batch:
             got=", ".join(str(tuple(tensor.shape)) for tensor in given),
         )
     return tuple(tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype) for tensor in given)
+
+
+def _drawn(graph: Graph, name: str, samples: int, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
+    """Return random samples of one input: normal numbers, or whole ones that every embedding of the graph knows."""
+    size = (samples, *graph.shape(name).dims)
+    kind = str(getattr(graph.op(name), "dtype", ""))
+    if kind.startswith("int"):
+        known = [getattr(node.op, "num_embeddings", None) for node in graph]
+        words = min((count for count in known if count is not None), default=2)
+        return torch.randint(words, size, generator=generator, dtype=getattr(torch, kind), device="cpu")
+    return torch.randn(size, generator=generator, dtype=dtype, device="cpu")
 
 
 def two_sizes(inputs: Batch) -> tuple[Batch, Batch]:
