@@ -147,7 +147,7 @@ class Growth(Driver):
                 stage,
                 predicted=sum(site.predicted(step) for site in chosen),
                 measured=measured,
-                note=f"step {step:g}",
+                note="; ".join([f"step {step:g}", *_left_out(scored)]),
             )
             recipe = self.tune or setting.recipe
             report = yield Train(grown, recipe, rng.derive(seed, "train", stage), state, origin)
@@ -249,6 +249,12 @@ def apply(moves: list[Split], network: Network, state: State | None) -> tuple[Ne
 def rows(network: Network, node: str) -> Tensor:
     """Return ``[U]`` the lengths of the weight rows of a node."""
     return network.tensors(node)["weight"].double().flatten(1).norm(dim=1)
+
+
+def _left_out(scored: Report) -> list[str]:
+    """Return which nodes could not be scored and why, but for those that may not be resized."""
+    reasons = scored.refused.items()
+    return [f"{name} {reason}" for name, reason in reasons if not reason.startswith("cannot be resized")]
 
 
 def _why(driver: Growth, scored: Report) -> str:

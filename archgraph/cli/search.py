@@ -107,6 +107,7 @@ def search(
         typer.Option(
             "--threads",
             min=1,
+            max=256,
             help="CPU threads; one is fastest for small networks, and results do not depend on cores.",
         ),
     ] = 1,

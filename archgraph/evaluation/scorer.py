@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from archgraph.metrics import macs
 from archgraph.net import Captured, Network, capture
 from archgraph.ops.convolution import both
 from archgraph.tasks import Loss, Task, find
+
+LOG = logging.getLogger("archgraph")
 
 BATCH = 512
 """Samples that are captured at once."""
@@ -91,6 +94,9 @@ def score(
     if not found.scores:
         reasons = "\n".join(f"node {name!r} {reason}" for name, reason in found.refused.items())
         raise DataError("no node of this network can be scored", place=reasons or None)
+    for name, reason in found.refused.items():
+        if sites is not None or not reason.startswith("cannot be resized"):  # outputs are left out without a word
+            LOG.warning("node %r is not scored: it %s", name, reason)
     return {name: one.index for name, one in found.scores.items()}
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from archgraph.errors import ShapeError
 
+LARGEST = 2**31 - 1
+"""Longest axis."""
+
 
 @dataclass(frozen=True, repr=False)
 class Shape:
@@ -30,6 +33,8 @@ class Shape:
         dims = tuple(self.dims)
         if not dims or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in dims):
             raise ShapeError("a shape needs at least one axis, each of positive integer size", got=self.dims)
+        if max(dims) > LARGEST:
+            raise ShapeError("an axis is longer than any tensor can be", expected=f"at most {LARGEST}", got=max(dims))
         if not -len(dims) <= self.unit_axis < len(dims):
             raise ShapeError(f"unit axis {self.unit_axis} does not exist", expected=f"an axis of {dims}")
         object.__setattr__(self, "dims", dims)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -88,12 +89,21 @@ def search(
     study = Study(name, storage, objective=objective, artifacts=artifacts)
     study.artifacts.prepare()
     begun = {"driver": type(driver).__name__, "task": task.name, "task_key": task.key, "recipe": repr(recipe)}
-    _same(study, begun | {"seed": seed})
+    _same(study, begun | {"seed": seed, "settings": _settings(driver)})
     evaluator.recall = study.recall
     study.note("stopped", "")
     session = driver.begin(Setting(recipe, seed))
     run(session, evaluator, study, budget, callbacks)
     return study
+
+
+def _settings(driver: Driver) -> str:
+    """Return the settings of a driver as text, but for where it starts and for limits, which may be raised later."""
+    free = ("graph", "space", "stages", "candidates")
+    names: list[str] = [one.name for one in fields(cast(Any, driver))] if is_dataclass(driver) else []
+    held = {name: getattr(driver, name) for name in names if name not in free}
+    plain = (bool, int, float, str, Recipe, type(None))
+    return ", ".join(f"{name}={value!r}" for name, value in held.items() if isinstance(value, plain))
 
 
 def _objective(task: Task, name: str | None) -> str:

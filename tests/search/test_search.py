@@ -419,3 +419,14 @@ def test_the_same_search_twice_is_the_same(task: Task) -> None:
     same(one, other)
     third = search(driver, task=task, recipe=RECIPE, seed=6)
     assert third.trials[0].network != one.trials[0].network
+
+
+def test_other_settings_of_the_driver_are_refused_but_not_higher_limits(task: Task, tmp_path: Path) -> None:
+    from optimizers import SplittingDescent
+
+    url = f"sqlite:///{tmp_path}/runs.db"
+    shared = {"task": task, "recipe": RECIPE, "storage": url, "name": "n"}
+    search(SplittingDescent(MLP, stages=0), **shared)
+    with pytest.raises(SettingError, match="another settings"):
+        search(SplittingDescent(MLP, stages=0, growth=0.9), **shared)
+    assert search(SplittingDescent(MLP, stages=1), **shared).trials
