@@ -16,7 +16,7 @@ from archgraph.errors import ArchGraphError, DataError, EvaluationFailed, Settin
 from archgraph.evaluation.report import Epoch, Ledger, Report
 from archgraph.evaluation.request import Measure, Request, Score, Train
 from archgraph.evaluation.scorer import score_sites, subset
-from archgraph.evaluation.trainer import forward_macs, measure, train
+from archgraph.evaluation.trainer import measure, train
 from archgraph.graph import Graph
 from archgraph.metrics import depth, macs, params, units
 from archgraph.net import Network
@@ -114,7 +114,7 @@ class Evaluator:
         return Report(
             "",
             {f"{request.split}.{name}": value for name, value in found.items()},
-            ledger=Ledger(samples=samples, eval_macs=forward_macs(request.network, samples)),
+            ledger=Ledger(samples=samples, eval_macs=macs(request.network.graph) * samples),
         )
 
     def _train(self, request: Train) -> Report:

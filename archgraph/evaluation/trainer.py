@@ -13,7 +13,6 @@ from archgraph import rng
 from archgraph.errors import EvaluationFailed
 from archgraph.evaluation.recipe import Recipe
 from archgraph.evaluation.report import Epoch, Metrics
-from archgraph.metrics import macs
 from archgraph.net import Network, State, load_state, state_of
 from archgraph.tasks import Split, Task
 
@@ -149,11 +148,6 @@ def predict(module: fx.GraphModule, data: Split, task: Task) -> Metrics:
 def measure(network: Network, task: Task, split: str, *, device: torch.device | str = "cpu") -> Metrics:
     """Return the metrics of a network's predictions on a split of a task."""
     return predict(network.to(device).to_torch(), _cast(task.splits[split].to(device), network.dtype), task)
-
-
-def forward_macs(network: Network, samples: int) -> int:
-    """Return the multiply-accumulates of that many samples' forward pass."""
-    return macs(network.graph) * samples
 
 
 def _batches(rows: Tensor, size: int) -> list[Tensor]:

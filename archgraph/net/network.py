@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from archgraph import rng
 from archgraph.errors import DataError, GraphError, ParseError, ShapeError, StorageError
+from archgraph.files import write
 from archgraph.graph import Edit, Graph, TensorSpec
 from archgraph.net.inherit import has_fresh, inherit
 from archgraph.net.lowering import lower, source
@@ -174,8 +173,8 @@ class Network:
         tensors = {key: value.cpu().contiguous().clone() for key, value in self._weights.items()}
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _write(place / WEIGHTS_FILE, save(tensors))
-            _write(place / GRAPH_FILE, str(self._graph).encode())
+            write(place / WEIGHTS_FILE, save(tensors))
+            write(place / GRAPH_FILE, str(self._graph).encode())
         except OSError as error:
             raise StorageError(f"cannot write the network to {place}: {error.strerror or error}") from error
         return place
@@ -264,18 +263,3 @@ def init_node(graph: Graph, name: str, seed: int) -> dict[str, Tensor]:
 def _bits(tensor: Tensor) -> Tensor:
     """Return the bytes of a tensor: 0 differs from -0, and NaN is equal to itself."""
     return tensor.cpu().contiguous().reshape(-1).view(torch.uint8)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
 from archgraph.errors import DataError, StorageError
+from archgraph.files import write
 
 
 class Artifacts:
@@ -51,7 +50,7 @@ class Artifacts:
         try:
             if not path.exists() or path.stat().st_size != len(content):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, content)
+                write(path, content)
         except OSError as error:
             raise self._unwritable(error) from error
         return name
@@ -90,18 +89,3 @@ class Artifacts:
     def _path(self, name: str) -> Path:
         assert self.folder is not None
         return self.folder / name[:2] / name
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
