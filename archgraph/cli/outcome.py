@@ -14,6 +14,7 @@ import typer
 from archgraph.cli.rows import columns, file_rows, stage_rows
 from archgraph.errors import StorageError
 from archgraph.evaluation import measure
+from archgraph.files import write as write_whole
 from archgraph.search import Study, Trial
 from archgraph.tasks import Task
 
@@ -149,6 +150,6 @@ def _csv(outcomes: Sequence[Outcome]) -> str:
 
 def _text(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
