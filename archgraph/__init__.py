@@ -38,16 +38,19 @@ _LATER = {
     "compare": "archgraph.comparison",
     "export": "archgraph.export",
     "from_torch": "archgraph.reading",
+    "learn": "archgraph.continual",
     "load_study": "archgraph.search",
     "measure": "archgraph.evaluation.measurement",
     "reproduce": "archgraph.search",
     "score": "archgraph.scoring",
     "search": "archgraph.search",
+    "space": "archgraph.spaces",
     "task": "archgraph.tasks.catalogue",
 }
 
 if TYPE_CHECKING:
     from archgraph.comparison import Comparison, compare  # type: ignore[no-redef]
+    from archgraph.continual import learn  # type: ignore[no-redef]
     from archgraph.evaluation import Calibrate, Fidelity, Measure, Recipe, Report, Score, Train, breakdown
     from archgraph.evaluation.measurement import measure
     from archgraph.export import export  # type: ignore[no-redef]  # a function and a folder: see _Facade
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
         reproduce,
         search,
     )
+    from archgraph.spaces import space  # type: ignore[no-redef]
     from archgraph.tasks import Loss, Task
     from archgraph.tasks.catalogue import task
 
@@ -120,6 +124,7 @@ __all__ = [
     "errors",
     "export",
     "from_torch",
+    "learn",
     "load_study",
     "measure",
     "metrics",
@@ -128,5 +133,6 @@ __all__ = [
     "reproduce",
     "score",
     "search",
+    "space",
     "task",
 ]

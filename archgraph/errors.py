@@ -76,6 +76,14 @@ class SettingError(ArchGraphError, ValueError):
     """An option, recipe, budget or argument has a value that cannot be used."""
 
 
+class SpaceError(SettingError):
+    """A search space cannot be used, or has no graph at some values of its parameters; the values are shown."""
+
+
+class Unsatisfied(SpaceError):
+    """Values of parameters break a requirement of their space: no point of it, though every value is in its domain."""
+
+
 class UnknownName(ArchGraphError, KeyError):
     """A name is not registered or not part of the graph."""
 

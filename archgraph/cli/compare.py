@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from archgraph.cli.drivers import driver_kind, read_driver, takes_tune
+from archgraph.cli.drivers import driver_kind, read_driver, spaced, takes_tune
 from archgraph.cli.options import (
     INTERRUPTED,
     Artifacts,
@@ -33,10 +33,12 @@ from archgraph.comparison.compare import held_study, study_name
 from archgraph.comparison.verdict import store
 from archgraph.errors import SettingError, StorageError, UnknownName
 from archgraph.evaluation import Recipe, check_fit, choose_device
+from archgraph.evaluation.lookup import usual_recipe
 from archgraph.graph import Graph
 from archgraph.search import Budget, Driver, Study, Trial
+from archgraph.search.spaces import SPACE, space_settings
 from archgraph.storage.address import masked
-from archgraph.tasks import find
+from archgraph.tasks import Task, find
 from archgraph.tasks.seed import seed_graph
 from archgraph.workers.workers import check as check_workers
 
@@ -108,12 +110,12 @@ def compare(
         check_storage(storage, artifacts)
     choose_device(device)
     check_workers(workers, timeout)
-    trained = read_recipe(pairs("--recipe", recipe))
-    tuned = read_recipe(pairs("--tune", tune), trained) if tune else None
     posed = find(task, seed=seed, data_root=data_root)
+    trained = read_recipe(pairs("--recipe", recipe), usual_recipe(posed))
+    tuned = read_recipe(pairs("--tune", tune), trained) if tune else None
     start = seed_graph(posed) if graph is None else read_graph(graph)
     check_fit(start, posed)
-    chosen = _drivers(labels, start, pairs("--set", settings), tuned)
+    chosen = _drivers(labels, start, posed, pairs("--set", settings), tuned)
     title, numbers = name or f"compare-{posed.name}", range(seed, seed + seeds)
     if not resume:
         _check_new([study_name(title, label, number) for label in labels for number in numbers], storage, artifacts)
@@ -245,29 +247,39 @@ def _labels(text: str) -> list[str]:
 
 
 def _drivers(
-    labels: Sequence[str], graph: Graph, settings: Mapping[str, str], tune: Recipe | None
+    labels: Sequence[str], graph: Graph, task: Task, settings: Mapping[str, str], tune: Recipe | None
 ) -> dict[str, Driver]:
     """Build the drivers; a setting goes to the one that is named before its dot, else to all that have it."""
     kinds = {label: driver_kind(label) for label in labels}
     own: dict[str, dict[str, str]] = {label: {} for label in labels}
     spelled = {label.replace("-", "_"): label for label in labels}
+    known = {label: _settings(label, kind, task, settings) for label, kind in kinds.items()}
     for key, value in settings.items():
         driver, dot, name = key.rpartition(".")
         if dot and driver not in spelled:
             raise UnknownName.among("driver in --set", driver.replace("_", "-"), labels)
-        takers = [spelled[driver]] if dot else [label for label in labels if name in kinds[label].settings()]
+        takers = [spelled[driver]] if dot else [label for label in labels if name in known[label]]
         if not takers:
-            known = {one for kind in kinds.values() for one in kind.settings()}
-            raise UnknownName.among("setting of these drivers", name, known)
+            raise UnknownName.among(
+                "setting of these drivers", name, {one for names in known.values() for one in names}
+            )
         for label in takers:
             if dot or name not in own[label]:
                 own[label][name] = value
     if tune is not None and not any(takes_tune(kind) for kind in kinds.values()):
         raise SettingError("none of these drivers has trainings after the first", hint="leave --tune out")
     return {
-        label: read_driver(label, kind, graph, own[label], tune if takes_tune(kind) else None)
+        label: read_driver(label, kind, graph, spaced(kind, task, own[label]), tune if takes_tune(kind) else None)
         for label, kind in kinds.items()
     }
+
+
+def _settings(label: str, kind: type[Driver], task: Task, settings: Mapping[str, str]) -> set[str]:
+    """Return the names of the settings that a driver takes, those of the space that it is to search among them."""
+    known = set(kind.settings())
+    own = settings.get(f"{label.replace('-', '_')}.{SPACE}", settings.get(SPACE))
+    space = spaced(kind, task, {} if own is None else {SPACE: own}).get(SPACE)
+    return known | set(space_settings(space)) if space is not None and SPACE in known else known
 
 
 def _check_new(names: Sequence[str], storage: str | None, artifacts: str | None) -> None:

@@ -11,6 +11,9 @@ from archgraph.evaluation import Recipe
 from archgraph.graph import Graph
 from archgraph.registry import DRIVERS
 from archgraph.search import Driver
+from archgraph.search.spaces import SPACE
+from archgraph.tasks import Task
+from archgraph.tasks.tabular import Tabular
 
 
 def driver_kind(label: str) -> type[Driver]:
@@ -50,6 +53,18 @@ def read_driver(
     if not takes_tune(kind):
         raise SettingError(f"driver {label!r} trains by one recipe alone", hint="leave --tune out")
     return replace(driver, tune=tune)
+
+
+def spaced(kind: type[Driver], task: Task, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings with the space that the task's table is of, where the driver takes one and none is given.
+
+    Args:
+        kind: the driver's class.
+        task: the task.
+        settings: as text, by name.
+    """
+    usual = {SPACE: task.space} if isinstance(task, Tabular) and SPACE in kind.settings() else {}
+    return usual | dict(settings)
 
 
 def takes_tune(kind: type[Driver]) -> bool:

@@ -13,15 +13,18 @@ from archgraph import registry
 from archgraph.cli.options import DataRoot, Device, Seed
 from archgraph.errors import UnknownName
 from archgraph.metrics import find_metric
+from archgraph.search.spaces import space_settings
 from archgraph.tasks.catalogue import options_of
 
 LISTS: Mapping[str, registry.Registry] = {
     "drivers": registry.DRIVERS,
     "tasks": registry.TASKS,
+    "sequences": registry.SEQUENCES,
     "ops": registry.OPS,
     "moves": registry.MOVES,
     "metrics": registry.METRICS,
     "optimizers": registry.WEIGHT_OPTIMIZERS,
+    "spaces": registry.SPACES,
 }
 
 
@@ -31,7 +34,7 @@ def listing(
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
-    """List drivers, tasks, ops, moves, metrics or weight optimizers.
+    """List drivers, tasks, sequences of tasks, ops, moves, metrics, weight optimizers or spaces.
 
     Example: [bold]archgraph list drivers[/bold]
     """
@@ -50,6 +53,8 @@ def listing(
         text = Text(sentence(entry))
         if kind == "drivers":
             text.append(f"\n--set {_settings(entry)}", style="dim")
+        if kind == "spaces":
+            text.append(f"\n--set space={name} {_spelled(space_settings(name))}".rstrip(), style="dim")
         if kind == "tasks" and (options := options_of(entry)):
             told = ",".join(f"{option}={value}" for option, value in options.items())
             text.append(f"\n{name}:{told}", style="dim")
@@ -72,7 +77,11 @@ def sentence(entry: Any) -> str:
 
 def _settings(driver: Any) -> str:
     known = driver.settings() if hasattr(driver, "settings") else {}
-    return " ".join(f"{name}={value}" for name, value in known.items() if name != "tune")
+    return _spelled({name: value for name, value in known.items() if name != "tune"})
+
+
+def _spelled(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _better(name: str) -> str:

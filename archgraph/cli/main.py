@@ -11,11 +11,13 @@ import typer
 from archgraph import __version__
 from archgraph.cli.compare import compare
 from archgraph.cli.export import export
+from archgraph.cli.learn import learn
 from archgraph.cli.listing import listing
 from archgraph.cli.options import Command
 from archgraph.cli.reproduce import reproduce
 from archgraph.cli.search import search
 from archgraph.cli.show import show
+from archgraph.cli.train import train
 from archgraph.errors import ArchGraphError
 
 BAD_INPUT = 2
@@ -31,7 +33,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("search", cls=Command)(search)
+app.command("learn", cls=Command)(learn)
 app.command("compare", cls=Command)(compare)
+app.command("train", cls=Command)(train)
 app.command("show", cls=Command)(show)
 app.command("export", cls=Command)(export)
 app.command("reproduce", cls=Command)(reproduce)

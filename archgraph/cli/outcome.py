@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import typer
 
 from archgraph.cli.goals import aims, remarks
@@ -16,8 +17,10 @@ from archgraph.cli.rows import columns, file_rows, stage_rows
 from archgraph.errors import StorageError
 from archgraph.evaluation import measure
 from archgraph.files import write as write_whole
+from archgraph.net.network import GRAPH_FILE
 from archgraph.search import Study, Trial
 from archgraph.tasks import Task
+from archgraph.tasks.tabular import Tabular
 
 BEST_FOLDER = "best"
 
@@ -44,7 +47,7 @@ class Outcome:
         from archgraph.evaluation import choose_device
 
         trials, place = study.trials, choose_device(device)
-        tests = {trial.number: dict(measure(trial.network, task, "test", device=place)) for trial in trials if trial.ok}
+        tests = {trial.number: tested(trial, task, place) for trial in trials if trial.ok}
         return cls(label, study, trials, tests)
 
     def print(self) -> None:
@@ -69,6 +72,13 @@ class Outcome:
             typer.echo(f"best:    trial {best.number}, {aims(self.study, best)}, {tested}")
         for line in remarks(self.study):
             typer.echo(line)
+
+
+def tested(trial: Trial, task: Task, device: torch.device) -> dict[str, float]:
+    """Return metrics of a trial on the test split, by names without the split."""
+    if isinstance(task, Tabular):
+        return task.table.tested(trial.graph)
+    return dict(measure(trial.network, task, "test", device=device))
 
 
 def check_writable(folder: Path) -> None:
@@ -101,20 +111,32 @@ def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
 
     best = outcomes[0].study.best
     place = folder / BEST_FOLDER
-    done = export(best.network, place, formats=("python",))
-    best.network.save(place)
+    done = export(best.network, place, formats=("python",)) if best.trained else None
+    if done is not None:
+        best.network.save(place)
+    else:
+        _text(place / GRAPH_FILE, str(best.graph))
     _text(place / "graph.svg", graph_svg(best.graph))
     _text(folder / "stages.csv", _csv(outcomes))
     plot = _plot(folder / "growth.png", outcomes)
     typer.echo()
-    for name, meaning in (
+    model = [
         (place / "model.py", "the best network as plain PyTorch, with weights.pt beside it"),
-        (place / "graph.graph", "its graph as text, with weights.safetensors: ag.Network.load(folder)"),
+        (place / GRAPH_FILE, "its graph as text, with weights.safetensors: ag.Network.load(folder)"),
+    ]
+    for name, meaning in (
+        *(
+            model
+            if done
+            else [(place / GRAPH_FILE, "the best graph as text; of what a table has there are no weights")]
+        ),
         (place / "graph.svg", "its graph, drawn"),
         (folder / "stages.csv", "every trial with all its numbers"),
         (plot, "quality against parameters"),
     ):
         typer.echo(f"wrote {name}\n      {meaning}")
+    if done is None:
+        return
     for check in done.checks:
         typer.echo(f"checked {check}")
     typer.echo("\nLoad it anywhere, torch is all it needs:\n")
@@ -131,7 +153,7 @@ def _plot(path: Path, outcomes: Sequence[Outcome]) -> Path:
         good = [trial for trial in outcome.trials if trial.ok]
         if good:
             quality = "accuracy" if "accuracy" in outcome.tests[good[0].number] else "loss"
-            points = [(trial.metrics["params"], outcome.tests[trial.number][quality]) for trial in good]
+            points = [(trial.metrics.get("params", 0.0), outcome.tests[trial.number][quality]) for trial in good]
             series[outcome.label] = sorted(points, key=lambda point: point[0])
     sizes = [x for points in series.values() for x, _ in points]
     label = "test accuracy" if quality == "accuracy" else "test loss"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from archgraph.cli.drivers import driver_kind, read_driver
+from archgraph.cli.drivers import driver_kind, read_driver, spaced
 from archgraph.cli.goals import listed, read_conditions
 from archgraph.cli.options import (
     INTERRUPTED,
@@ -35,6 +35,7 @@ from archgraph.cli.recipes import read_recipe
 from archgraph.cli.subject import check_storage, read_graph
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import check_fit, choose_device
+from archgraph.evaluation.lookup import usual_recipe
 from archgraph.search import Budget, Driver, Study, Trial, load_study
 from archgraph.search import search as run
 from archgraph.search.wanted import wanted
@@ -137,9 +138,9 @@ def search(
         check_storage(storage, artifacts)
     choose_device(device)
     check_workers(workers, timeout)
-    trained = read_recipe(pairs("--recipe", recipe))
-    tuned = read_recipe(pairs("--tune", tune), trained) if tune else None
     posed = find(task, seed=seed, data_root=data_root)
+    trained = read_recipe(pairs("--recipe", recipe), usual_recipe(posed))
+    tuned = read_recipe(pairs("--tune", tune), trained) if tune else None
     start = seed_graph(posed) if graph is None else read_graph(graph)
     check_fit(start, posed)
     aimed = (
@@ -153,7 +154,7 @@ def search(
     plans = [
         Plan(
             label,
-            read_driver(label, kind, start, pairs("--set", settings), tuned),
+            read_driver(label, kind, start, spaced(kind, posed, pairs("--set", settings)), tuned),
             title if label == driver else f"{title}-control",
             str(start),
         )
@@ -198,7 +199,7 @@ def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:
             study.note(START, plan.start)
 
     with SearchProgress(screen, quality=quality, trials=settled["budget"].evaluations) as progress:
-        held = _held(plan.study, settled["storage"], settled["artifacts"])
+        held = held_study(plan.study, settled["storage"], settled["artifacts"])
         if held is not None:
             progress.known(held)
             screen.print(f"resuming study {plan.study}: {len(held)} trainings are known", markup=False, soft_wrap=True)
@@ -206,8 +207,8 @@ def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:
         return run(plan.driver, task=task, name=plan.study, callbacks=callbacks, progress=progress.epoch, **settled)
 
 
-def _held(name: str, storage: str | None, artifacts: str | None) -> Study | None:
-    """Return a study if the storage holds it."""
+def held_study(name: str, storage: str | None, artifacts: str | None) -> Study | None:
+    """Return a study if a storage is named that holds it."""
     if storage is None or not Address.parse(storage).exists:
         return None
     try:
@@ -217,7 +218,7 @@ def _held(name: str, storage: str | None, artifacts: str | None) -> Study | None
 
 
 def _check_study(plan: Plan, storage: str | None, artifacts: str | None, *, resume: bool) -> None:
-    study = _held(plan.study, storage, artifacts)
+    study = held_study(plan.study, storage, artifacts)
     if study is None:
         return
     if not resume:

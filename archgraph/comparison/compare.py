@@ -15,6 +15,7 @@ from archgraph.comparison.turns import Turn, take_turns
 from archgraph.errors import DataError, EvaluationFailed, SettingError, UnknownName
 from archgraph.evaluation import Evaluator, Measure, Recipe
 from archgraph.evaluation.evaluator import Progress
+from archgraph.evaluation.lookup import usual_recipe
 from archgraph.search.budget import Budget
 from archgraph.search.driver import Driver
 from archgraph.search.facts import number_of, text_of
@@ -24,6 +25,7 @@ from archgraph.search.study import Study, load_study
 from archgraph.search.trial import Trial
 from archgraph.storage.address import Address, masked
 from archgraph.tasks import Task, find
+from archgraph.tasks.tabular import Tabular
 
 BEGUN, FINAL = "comparison", "final"
 """Facts of a study: of which comparison it is a part, and its final pick with what that does on the test split."""
@@ -65,7 +67,7 @@ def compare(
         drivers: search methods by name, as values; the others are compared with the first.
         task: a task, or its name; by name, each seed has its own division into training and validation data.
         budget: what each run may spend.
-        recipe: how candidates are trained.
+        recipe: how candidates are trained; on a task that is answered from a table, as there, by default.
         seeds: of the runs; runs with the same seed have the same data and are compared as a pair.
         storage: None for memory, or a URL such as ``sqlite:///runs.db``.
         name: of the comparison; ``"compare-<task>"`` by default.
@@ -85,8 +87,8 @@ def compare(
         ArchGraphError: when task, recipe, or storage cannot be used; what was stored is safe.
     """
     _check(drivers, seeds, budget)
-    recipe = recipe or Recipe()
     tasks = {seed: find(task, seed=seed, data_root=data_root) if isinstance(task, str) else task for seed in seeds}
+    recipe = recipe or usual_recipe(tasks[seeds[0]])
     title = name or f"compare-{tasks[seeds[0]].name}"
     runs = [_Run(title, label, seed, drivers[label], tasks[seed]) for seed in seeds for label in drivers]
     for run in runs:
@@ -254,13 +256,25 @@ def _final(run: _Run, study: Study, device: str) -> Cell:
         except DataError:  # nothing succeeded
             known = {"trial": None, "metrics": {}}
         else:
-            found = Evaluator(run.task, device=device).evaluate(Measure(pick.network, "test"))
-            if not found.ok:
-                raise EvaluationFailed(f"the final pick of {run.name!r} cannot be measured: {found.failure}")
-            known = {"trial": pick.number, "metrics": {name: text_of(value) for name, value in found.metrics.items()}}
+            metrics = _tested(run, pick, device)
+            known = {"trial": pick.number, "metrics": {name: text_of(value) for name, value in metrics.items()}}
         study.note(FINAL, known)
     metrics = {name: number_of(value) for name, value in known["metrics"].items()}
     return Cell(run.label, run.seed, study, known["trial"], metrics)
+
+
+def _tested(run: _Run, pick: Trial, device: str) -> Mapping[str, float]:
+    """Return the metrics of a final pick on the test split.
+
+    Raises:
+        EvaluationFailed: when it cannot be measured.
+    """
+    if isinstance(run.task, Tabular):
+        return {f"test.{name}": value for name, value in run.task.table.tested(pick.graph).items()}
+    found = Evaluator(run.task, device=device).evaluate(Measure(pick.network, "test"))
+    if not found.ok:
+        raise EvaluationFailed(f"the final pick of {run.name!r} cannot be measured: {found.failure}")
+    return found.metrics
 
 
 def _call(

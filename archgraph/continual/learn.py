@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archgraph.continual.course import Course
-from archgraph.continual.library import Library, head_resized
+from archgraph.continual.library import Library
 from archgraph.continual.plan import Plan
+from archgraph.continual.trunk import fitting, head_resized
 from archgraph.errors import DataError, EvaluationFailed
 from archgraph.evaluation import measure
 from archgraph.evaluation.device import choose_device
 from archgraph.graph import Graph
 from archgraph.search import Constraint, Driver, Study, search
 from archgraph.search.trial import Trial
-from archgraph.tasks import TaskSequence, find_sequence
+from archgraph.tasks import TaskSequence
 
 Done = Callable[[int, Study], None]
 """Called after every task with its number, from 1, and its study."""
@@ -77,9 +78,9 @@ def learn(
         ArchGraphError: when the sequence, the driver, the recipe or the storage cannot be used.
         EvaluationFailed: when no network of a task could be trained; what was stored is safe.
     """
-    tasks = find_sequence(sequence, seed=seed, data_root=data_root) if isinstance(sequence, str) else sequence
-    check_trunk(driver.graph, tasks)
+    tasks = fitting(sequence, _driver(driver).graph, seed=seed, data_root=data_root)
     name = name or f"{type(driver).__name__.lower()}-{tasks.name}{'' if share else '-apart'}-{seed}"
+    labels = study_names(name, len(tasks))
     device = choose_device(settings.get("device", "auto"))
     library, studies, tests, trained = driver.library, [], [], []
     alone: list[Library] = []
@@ -87,8 +88,7 @@ def learn(
     for number, task in enumerate(tasks, start=1):
         graph = head_resized(driver.graph, task.outputs)
         one: Any = replace(_driver(driver), graph=graph, library=library if share else Library())
-        label = f"{name}-{number}-of-{len(tasks)}"
-        study = search(one, task=task, storage=storage, name=label, seed=seed, **settings)
+        study = search(one, task=task, storage=storage, name=labels[number - 1], seed=seed, **settings)
         trial, met = chosen(study, driver.target)
         if not met:
             unmet[task.name] = study.stopped
@@ -122,6 +122,15 @@ def learn(
     )
 
 
+def study_names(name: str, tasks: int) -> tuple[str, ...]:
+    """Return the names of the studies of a run, one a task.
+
+    >>> study_names("c", 2)
+    ('c-1-of-2', 'c-2-of-2')
+    """
+    return tuple(f"{name}-{number}-of-{tasks}" for number in range(1, tasks + 1))
+
+
 def chosen(study: Study, target: str) -> tuple[Trial, bool]:
     """Return the smallest trial that meets a target, or the best one, and whether it does.
 
@@ -137,21 +146,6 @@ def chosen(study: Study, target: str) -> tuple[Trial, bool]:
     if meeting:
         return min(meeting, key=lambda trial: (trial.metrics["params"], trial.number)), True
     return study.best, False
-
-
-def check_trunk(graph: Graph, sequence: TaskSequence) -> None:
-    """Raise unless a graph takes the inputs of a sequence.
-
-    Raises:
-        DataError: with what it takes.
-    """
-    took = graph.shape(graph.inputs[0]).dims if len(graph.inputs) == 1 and len(graph.outputs) == 1 else None
-    if took != tuple(sequence.input_shape):
-        raise DataError(
-            f"the trunk does not fit the tasks of sequence {sequence.name!r}",
-            expected=f"one output, and one Input({tuple(sequence.input_shape)})",
-            got=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs" if took is None else f"Input({took})",
-        )
 
 
 def _driver(one: Any) -> Any:

@@ -8,21 +8,21 @@ inside a larger one, padded with zeros: matrix products of another shape round d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from archgraph.continual.chapter import Chapter, by_rows, from_rows, read_columns
+from archgraph.continual.assembly import assembled, private_rows, shared_rows
+from archgraph.continual.chapter import Chapter
 from archgraph.continual.homes import Homes
 from archgraph.continual.plan import Plan, Use
+from archgraph.continual.trunk import resized
 from archgraph.errors import ArchGraphError, DataError, SettingError, StorageError
 from archgraph.files import write
 from archgraph.graph import Graph
-from archgraph.moves import Prune, Widen
 from archgraph.net import Network
 
 LIBRARY_FILE = "library.json"
@@ -60,7 +60,7 @@ class Library:
         if not 0 <= task < len(self):
             raise SettingError(f"the library has no task {task}", expected=f"0 to {len(self) - 1}")
         if task not in self._networks:
-            self._networks[task] = self._assembled(task)
+            self._networks[task] = assembled(self.chapters, self.chapters[task])
         return self._networks[task]
 
     @property
@@ -108,15 +108,15 @@ class Library:
         plan = Plan(
             {home: tuple(Use(slot, self.latest(home, slot)) for slot in self.slots(home)) for home in homes.shared}
         )
-        graph = _resized(trunk, {home: len(uses) for home, uses in plan.uses.items()})
+        graph = resized(trunk, {home: len(uses) for home, uses in plan.uses.items()})
         network = Network.init(graph, seed, dtype=self.network(0).dtype)
         draft = Chapter("", len(self), graph, plan, {})
         weights = dict(network.weights)
         for label, fresh in weights.items():
             if draft.axes(label) is not None:
-                weights[label] = self._shared(draft, label, fresh)
+                weights[label] = shared_rows(self.chapters, draft, label, fresh)
             else:
-                weights[label] = self._private(draft, label, fresh)
+                weights[label] = private_rows(self.chapters, draft, label, fresh)
         return Network(graph, weights), plan
 
     def learned(self, name: str, network: Network, plan: Plan) -> Library:
@@ -132,9 +132,9 @@ class Library:
                 versions as the library has them, to the bit.
         """
         library = Library((*self.chapters, Chapter.of(name, len(self), network, plan)))
-        assembled = library._assembled(len(self))
+        whole = assembled(library.chapters, library.chapters[-1])
         for label, tensor in network.weights.items():
-            if not torch.equal(assembled.weights[label], tensor.cpu()):
+            if not torch.equal(whole.weights[label], tensor.cpu()):
                 raise DataError(
                     f"the network of task {name!r} has changed what other tasks have made",
                     got=f"other rows of {label!r} than the library's",
@@ -197,69 +197,17 @@ class Library:
             raise DataError(f"the library in {place} is damaged: {reason}") from error
         return library
 
-    # ------------------------------------------------------------------ assembling
     @cached_property
     def _networks(self) -> dict[int, Network]:
         return {}
-
-    def _assembled(self, task: int) -> Network:
-        chapter = self.chapters[task]
-        weights = {}
-        for node in chapter.graph:
-            for key in chapter.graph.tensors(node.name) if node.tie is None else ():
-                label = f"{node.name}.{key}"
-                weights[label] = chapter.own[label] if chapter.axes(label) is None else self._shared(chapter, label)
-        return Network(chapter.graph, weights)
-
-    def _shared(self, chapter: Chapter, label: str, fresh: Tensor | None = None) -> Tensor:
-        """Return a tensor of a chapter from the rows that tasks have made; ``fresh`` has those that none has yet."""
-        axes, node = chapter.axes(label), label.partition(".")[0]
-        assert axes is not None
-        columns, versions = chapter.columns(label), chapter.versions(node)
-        pieces: list[Tensor] = []
-        order: list[int] = []
-        for version in sorted(set(versions)):
-            wanted = chapter.rows(node, version)
-            if version < len(self):
-                maker = self.chapters[version]
-                place = {address: row for row, (_, address) in enumerate(maker.rows(node))}
-                rows = maker.own[label][[place[address] for _, address in wanted]]
-                known = maker.columns(label)
-                if columns is not None and known is not None and known != columns:
-                    rows = read_columns(rows, known, columns)
-            else:
-                assert fresh is not None
-                rows = by_rows(fresh, axes)[[row for row, _ in wanted]]
-            pieces.append(rows)
-            order += [row for row, _ in wanted]
-        joined = torch.cat(pieces)
-        return from_rows(joined[torch.tensor(order).argsort()], axes)
-
-    def _private(self, draft: Chapter, label: str, fresh: Tensor) -> Tensor:
-        """Return where a tensor that tasks do not share begins: as the last task that knew a unit has left it."""
-        node, _, key = label.partition(".")
-        if draft.homes.is_head(node):
-            return fresh
-        spec = draft.graph.tensors(node)[key]
-        if "out" not in spec.axes:
-            return self.network(len(self) - 1).weights[label]
-        axes = (spec.axes.index("out"), None)
-        start = by_rows(fresh, axes).clone()
-        left = {address: row for row, address in enumerate(draft.addresses(node))}
-        for number in reversed(range(len(self))):
-            known = by_rows(self.network(number).weights[label], axes)
-            for row, address in enumerate(self.chapters[number].addresses(node)):
-                if address in left:
-                    start[left.pop(address)] = known[row]
-        return from_rows(start, axes)
 
     def _check_trunk(self, homes: Homes) -> None:
         """Raise unless a trunk has the nodes of the first task's graph, but for units and heads."""
         first = self.chapters[0].homes
         same = homes.shared == first.shared
         if same:
-            resized = Homes(_resized(homes.graph, {home: first.counts[home] for home in first.shared}))
-            same = resized.body == first.body
+            alike = Homes(resized(homes.graph, {home: first.counts[home] for home in first.shared}))
+            same = alike.body == first.body
         if not same:
             raise DataError(
                 "the tasks of a library have one trunk, whatever its units",
@@ -275,39 +223,3 @@ class Library:
 
     def __repr__(self) -> str:
         return f"<Library of {len(self)} tasks, {self.params} params>"
-
-
-def _resized(graph: Graph, counts: Mapping[str, int]) -> Graph:
-    """Return a graph with as many units at every home."""
-    for home, wanted in counts.items():
-        count = Homes(graph).counts[home]
-        if wanted > count:
-            graph = Widen(home, wanted - count).plan(graph).after
-        elif wanted < count:
-            homes = Homes(graph)
-            graph = Prune(home, homes.first_units(home, range(wanted, count))).plan(graph).after
-    return graph
-
-
-def head_resized(graph: Graph, outputs: int) -> Graph:
-    """Return a graph with another number of outputs.
-
-    Raises:
-        SettingError: when the outputs are not those of one layer with units of its own.
-    """
-    (name,) = graph.outputs
-    units: Sequence[int] = graph.shape(name).dims
-    if tuple(units) == (outputs,):
-        return graph
-    maker = next((home for home in sorted(Homes(graph).heads) if graph.tensors(home)), name)
-    resized = graph.op(maker).resized(outputs, *graph.input_shapes(maker))
-    with graph.edit() as edit:
-        edit.replace(maker, resized)
-    if edit.graph.shape(name).dims != (outputs,):
-        raise SettingError(
-            "the trunk cannot have another number of outputs",
-            expected=f"a last layer with {outputs} units",
-            got=str(edit.graph.shape(name)),
-            place=str(graph.node(maker)),
-        )
-    return edit.graph

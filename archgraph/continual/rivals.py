@@ -16,15 +16,14 @@ from torch import Tensor
 from archgraph import rng
 from archgraph.continual.course import Course
 from archgraph.continual.homes import Homes
-from archgraph.continual.learn import check_trunk
-from archgraph.continual.library import head_resized
+from archgraph.continual.trunk import fitting, head_resized
 from archgraph.errors import EvaluationFailed
 from archgraph.evaluation import Train, measure
 from archgraph.evaluation.device import choose_device
 from archgraph.graph import Graph
 from archgraph.net import Network
 from archgraph.search import Driver, Setting, Steps, Study, search
-from archgraph.tasks import Task, TaskSequence, find_sequence
+from archgraph.tasks import Task, TaskSequence
 
 Weights = Mapping[str, Tensor]
 
@@ -69,8 +68,7 @@ def fine_tune(
         ArchGraphError: when the sequence, the trunk, the recipe or the storage cannot be used.
         EvaluationFailed: when a training failed.
     """
-    tasks = find_sequence(sequence, seed=seed, data_root=data_root) if isinstance(sequence, str) else sequence
-    check_trunk(trunk, tasks)
+    tasks = fitting(sequence, trunk, seed=seed, data_root=data_root)
     device = choose_device(settings.get("device", "auto"))
     name = name or f"fine-tune-{tasks.name}-{seed}"
     graphs = [head_resized(trunk, task.outputs) for task in tasks]
@@ -127,8 +125,7 @@ def joint(
         ArchGraphError: when the sequence, the trunk, the recipe or the storage cannot be used.
         EvaluationFailed: when the training failed.
     """
-    tasks = find_sequence(sequence, seed=seed, data_root=data_root) if isinstance(sequence, str) else sequence
-    check_trunk(trunk, tasks)
+    tasks = fitting(sequence, trunk, seed=seed, data_root=data_root)
     device = choose_device(settings.get("device", "auto"))
     whole: Task = tasks.joint()
     graph = head_resized(trunk, whole.outputs)

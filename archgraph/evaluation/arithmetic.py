@@ -42,15 +42,17 @@ class Arithmetic:
             )
         self._lower = None if precision == "float32" else getattr(torch, precision)
         self._scaler = torch.amp.GradScaler(self._device) if precision == "float16" else None
-        self._network: Callable[[Tensor], Tensor] = _compiled(module) if compiled else module
+        self._plain: Callable[..., Tensor] = module
+        self._network = _compiled(module) if compiled else self._plain
         self._is_compiled = compiled
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """Return the network's outputs, in the type of its weights."""
+    def outputs(self, *inputs: Tensor, plain: bool = False) -> Tensor:
+        """Return the network's outputs, in the type of its weights; ``plain`` for one pass that is not compiled."""
+        network = self._plain if plain else self._network
         if self._lower is None:
-            return self._network(x)
+            return network(*inputs)
         with torch.autocast(self._device, dtype=self._lower):
-            return self._network(x).to(self._own)
+            return network(*inputs).to(self._own)
 
     def step(self, loss: Tensor, optimizer: Optimizer) -> None:
         """Compute gradients of the loss and make a step."""
@@ -93,7 +95,7 @@ class Arithmetic:
             self._scaler.load_state_dict(dict(scale))
 
 
-def _compiled(module: fx.GraphModule) -> Callable[[Tensor], Tensor]:
+def _compiled(module: fx.GraphModule) -> Callable[..., Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about deprecations inside the compiler
         # each size of batch has code of its own, else what was compiled would depend on which sizes came before, and a

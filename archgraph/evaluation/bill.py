@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archgraph.evaluation.feed import run_through
 from archgraph.evaluation.fit import graph_of
 from archgraph.evaluation.report import Ledger
 from archgraph.evaluation.request import Train
@@ -24,9 +25,10 @@ def training_bill(
     """
     graph, whole, held = graph_of(request), len(task.splits["train"]), len(task.splits["val"])
     own = request.fidelity.samples(whole)
-    trained, seen = epochs * own, validations * held + (own + held if tested else 0)
+    a_pass, a_look = (run_through(graph, task, count) for count in (own, held))
+    trained, seen = epochs * a_pass, validations * a_look + (a_pass + a_look if tested else 0)
     return Ledger(
-        epochs=trained / whole,
+        epochs=epochs * own / whole,
         samples=trained + seen,
         train_macs=3 * macs(graph) * trained,
         eval_macs=macs(graph) * (seen + runs),

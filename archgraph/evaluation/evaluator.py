@@ -15,8 +15,10 @@ from archgraph.evaluation.checkpoint import Checkpoint
 from archgraph.evaluation.checkpoints import Checkpoints
 from archgraph.evaluation.device import choose_device, peak_bytes, reset_peak
 from archgraph.evaluation.failure import lacks_memory, reason
+from archgraph.evaluation.feed import Samples, feed, run_through
 from archgraph.evaluation.fidelity import Fidelity
 from archgraph.evaluation.fit import check_fit, describe, graph_of
+from archgraph.evaluation.lookup import looked_up, table_bill
 from archgraph.evaluation.measurement import measured, measured_for, runs, runs_of
 from archgraph.evaluation.paused import Paused
 from archgraph.evaluation.remembered import Remembered
@@ -28,6 +30,7 @@ from archgraph.metrics import Conditions, macs
 from archgraph.net import Network, estimate
 from archgraph.scoring.scorer import score_sites, subset
 from archgraph.tasks import Task
+from archgraph.tasks.tabular import Tabular
 
 Progress = Callable[[Request, Epoch, int], None]
 """Called after every epoch of a training with the request, the epoch's metrics and the number of epochs."""
@@ -196,6 +199,8 @@ class Evaluator:
         return replace(report, key=key, ledger=ledger)
 
     def _answer(self, request: Request) -> Report:
+        if isinstance(self.task, Tabular):
+            return looked_up(request, self.task)
         if isinstance(request, Train):
             return self._train(request)
         check_fit(request.network.graph, self.task)
@@ -205,7 +210,7 @@ class Evaluator:
             return self._calibrate(request)
         if request.split not in self.task.splits:
             raise UnknownName.among("split", request.split, self.task.splits)
-        samples = len(self.task.splits[request.split])
+        samples = run_through(request.network.graph, self.task, len(self.task.splits[request.split]))
         found = measure(request.network, self.task, request.split, device=self.device)
         return Report(
             "",
@@ -285,7 +290,7 @@ class Evaluator:
             paid: the first epochs of the curve, which an evaluation at a lower fidelity has paid for.
         """
         ledger = Ledger(wall_seconds=seconds, device=str(self.device))
-        if not isinstance(request, Train):
+        if not isinstance(request, Train) or isinstance(self.task, Tabular):
             return Report(self.key(request), ledger=ledger, failure=why)
         graph = graph_of(request)
         begun = min(len(curve) + 1, request.fidelity.last(request.recipe.epochs)) - paid
@@ -298,9 +303,25 @@ class Evaluator:
 
     def at_most(self, request: Request) -> Ledger:
         """Return the most that a request can cost, times left out; of scores and measurements only the answer tells."""
+        if isinstance(request, Train) and isinstance(self.task, Tabular):
+            return table_bill(request, self.task, self._foretold(request).get("macs", 0.0))
         if isinstance(request, Train):
             return self._whole_bill(request, request.fidelity.last(request.recipe.epochs))
         return Ledger(eval_macs=UNKNOWN)
+
+    def describe(self, graph: Graph) -> dict[str, float]:
+        """Return the metrics of a graph that are known before it is trained.
+
+        Raises:
+            GraphError: when the task is answered from a table that does not have it.
+        """
+        return self.task.table.describe(graph) if isinstance(self.task, Tabular) else describe(graph)
+
+    def _foretold(self, request: Train) -> dict[str, float]:
+        try:
+            return self.describe(graph_of(request))
+        except ArchGraphError:
+            return {}  # its training fails, and says why
 
     def _whole_bill(self, request: Train, epochs: int) -> Ledger:
         """Return the bill of a training that comes to its end, with all that is measured then."""
@@ -339,11 +360,12 @@ class Evaluator:
         return Report("", scores=found.scores, refused=found.refused, ledger=ledger)
 
     def _calibrate(self, request: Calibrate) -> Report:
-        data = self.task.splits["train"].to(self.device)
-        x, _ = subset(data.x, data.y, request.samples, request.seed)
         network = request.network.to(self.device)
-        found = estimate(
-            network, dict(request.units), x.to(network.dtype), batch_size=request.batch_size, seed=request.seed
-        )
-        ledger = Ledger(samples=len(x), eval_macs=macs(network.graph) * len(x))
+        data = feed(network.graph, self.task, "train", self.device, network.dtype)
+        inputs = data.inputs(slice(None))
+        if isinstance(data, Samples):
+            inputs = (subset(data.x, data.y, request.samples, request.seed)[0],)
+        found = estimate(network, dict(request.units), inputs, batch_size=request.batch_size, seed=request.seed)
+        samples = run_through(network.graph, self.task, len(inputs[0]))
+        ledger = Ledger(samples=samples, eval_macs=macs(network.graph) * samples)
         return Report("", network=found.to("cpu"), ledger=ledger)

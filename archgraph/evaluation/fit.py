@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from archgraph.errors import DataError
 from archgraph.evaluation.request import Request, Train
-from archgraph.graph import Graph
+from archgraph.graph import Graph, Op
 from archgraph.metrics import depth, macs, params, units
+from archgraph.ops import Edges, EdgeWeights
 from archgraph.tasks import Task
+from archgraph.tasks.tabular import Tabular
 
 
 def graph_of(request: Request) -> Graph:
@@ -23,23 +25,31 @@ def describe(graph: Graph) -> dict[str, float]:
 def check_fit(graph: Graph, task: Task) -> None:
     """Raise unless a graph takes the task's inputs and gives as many outputs as it needs.
 
-    A graph that returns one number a sample, ``[N]``, fits a task of one value.
+    A graph that returns one number a sample, ``[N]``, fits a task of one value. Where samples are the nodes of a graph,
+    edges may be read beside their features, and weights of edges where there are some.
 
     Raises:
         DataError: with what the graph takes and gives.
+        GraphError: when the task is answered from a table, and that does not have the graph.
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if isinstance(task, Tabular):
+        task.table.row(graph)
+        return
+    links = [name for name in graph.inputs if not graph.shape(name).mixes]
+    own = [name for name in graph.inputs if name not in links]
+    if len(own) != 1 or len(graph.outputs) != 1:
         raise DataError(
             f"task {task.name!r} needs a graph with one input and one output",
-            got=f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            got=f"{len(own)} inputs and {len(graph.outputs)} outputs",
         )
-    took, gave = graph.shape(graph.inputs[0]), graph.shape(graph.outputs[0])
+    _check_links(graph, task, links)
+    took, gave = graph.shape(own[0]), graph.shape(graph.outputs[0])
     if took.dims != tuple(task.input_shape):
         raise DataError(
             f"the graph does not take the inputs of task {task.name!r}",
             expected=f"Input({tuple(task.input_shape)})",
             got=f"Input({took.dims})",
-            place=str(graph.node(graph.inputs[0])),
+            place=str(graph.node(own[0])),
         )
     number = gave.dims == () and task.outputs == 1 and not task.loss.classifies
     if gave.dims != (task.outputs,) and not number:
@@ -49,3 +59,19 @@ def check_fit(graph: Graph, task: Task) -> None:
             got=gave.dims,
             place=str(graph.node(graph.outputs[0])),
         )
+
+
+def _check_links(graph: Graph, task: Task, links: list[str]) -> None:
+    """Raise unless the task has what a graph takes beside features."""
+    offered: tuple[type[Op], ...] = ()
+    if task.graph is not None:
+        offered = (Edges,) if task.graph.edge_weight is None else (Edges, EdgeWeights)
+    kinds = [type(graph.op(name)) for name in links]
+    for name, kind in zip(links, kinds, strict=True):
+        if kind not in offered or kinds.count(kind) > 1:
+            raise DataError(
+                f"task {task.name!r} has no {graph.shape(name).rows} for input {name!r}",
+                expected=" and ".join(f"one {one.__name__}()" for one in offered) or "a graph that reads samples alone",
+                got=f"{kinds.count(kind)} {kind.__name__}()" if kind in offered else f"{kind.__name__}()",
+                place=str(graph.node(name)),
+            )

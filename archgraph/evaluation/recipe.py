@@ -13,7 +13,9 @@ from torch import nn
 from archgraph.errors import SettingError
 from archgraph.evaluation.arithmetic import PRECISIONS
 from archgraph.evaluation.augmentation import Augmentation, read_augmentations
+from archgraph.evaluation.curvature import looks
 from archgraph.evaluation.schedule import SCHEDULES, factor
+from archgraph.evaluation.self_training import SelfTraining
 from archgraph.registry import WEIGHT_OPTIMIZERS
 
 MOST = 10**9
@@ -57,6 +59,8 @@ class Recipe:
         precision: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` for mixed precision in training
             (:mod:`archgraph.evaluation.arithmetic`); predictions are always measured in the network's own type.
         compile: whether the network is compiled with :func:`torch.compile` for training.
+        self_training: a second term of the loss, of nodes without a label, such as ``"pseudo-label:1"`` or
+            ``"entropy:2"`` (:mod:`archgraph.evaluation.self_training`); empty for none.
 
     Raises:
         SettingError: when a value cannot be used.
@@ -81,6 +85,7 @@ class Recipe:
     augment: str | tuple[str, ...] = ()
     precision: str = "float32"
     compile: bool = False
+    self_training: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", _options(self.options))
@@ -108,6 +113,9 @@ class Recipe:
         for name, known in (("schedule", tuple(SCHEDULES)), ("keep", ("last", "best")), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SettingError(f"recipe: {name} must be one of {', '.join(known)}", got=getattr(self, name))
+        if not isinstance(self.self_training, str):
+            raise SettingError("recipe: self_training must be a text", got=repr(self.self_training))
+        SelfTraining.read(self.self_training)
         if not isinstance(self.compile, bool):
             raise SettingError("recipe: compile must be True or False", got=repr(self.compile))
 
@@ -150,13 +158,21 @@ class Recipe:
                 _check_option(self.optimizer, name, value, taken[name].default)
         parameters: Iterator[nn.Parameter] | list[nn.Parameter] = list(module.parameters())
         try:
-            return kind(parameters, **settings)
+            optimizer: torch.optim.Optimizer = kind(parameters, **settings)
+            if looks(optimizer):
+                optimizer.attach(module)
         except (TypeError, ValueError, RuntimeError) as error:
             raise SettingError(f"weight optimizer {self.optimizer!r}: {error}") from error
+        return optimizer
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0) out of all ``steps`` of a training."""
         return self.lr * factor(self.schedule, step, steps, warmup=self.warmup)
+
+    @property
+    def own_targets(self) -> SelfTraining | None:
+        """What :attr:`self_training` says, as a value."""
+        return SelfTraining.read(self.self_training)
 
     @property
     def augmentations(self) -> tuple[Augmentation, ...]:

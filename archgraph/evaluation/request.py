@@ -30,6 +30,7 @@ class Origin:
         predicted: change of the training loss that the driver's criterion predicted.
         measured: change of the training loss right after the moves, before training.
         note: anything else worth a column, as text.
+        values: the named parameters of the space that it was drawn from.
     """
 
     parent: str = ""
@@ -38,6 +39,7 @@ class Origin:
     predicted: float | None = None
     measured: float | None = None
     note: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,17 @@ import torch
 from torch import Tensor, fx, nn
 
 from archgraph import rng
-from archgraph.errors import EvaluationFailed
+from archgraph.errors import EvaluationFailed, SettingError
 from archgraph.evaluation.arithmetic import Arithmetic
 from archgraph.evaluation.augmentation import augment, check_images
 from archgraph.evaluation.averaging import Average, join_state, split_state
 from archgraph.evaluation.checkpoint import Best, Checkpoint
+from archgraph.evaluation.curvature import tell, watched
+from archgraph.evaluation.feed import Feed, WholeGraph, feed, run_through, samples_of
 from archgraph.evaluation.held import Frozen, Held, frozen_units
 from archgraph.evaluation.recipe import Recipe
 from archgraph.evaluation.report import Epoch, Metrics
+from archgraph.evaluation.transductive import settle_on_graph
 from archgraph.net import Network, State, load_state, state_of
 from archgraph.tasks import Split, Task
 
@@ -102,7 +105,9 @@ def train(
     held = Held(module, begin.graph, frozen_units(frozen))
     if recipe.epochs == 0 or not any(parameter.requires_grad for parameter in module.parameters()):
         return Trained(network, state or {}, (), 0, 0)
-    data = {name: _cast(task.splits[name].to(device), begin.dtype) for name in ("train", "val")}
+    data = {name: feed(begin.graph, task, name, device, begin.dtype) for name in ("train", "val")}
+    if isinstance(whole := data["train"], WholeGraph):
+        settle_on_graph(module, begin.graph, whole.given)
     run = _Run(begin, module, task, recipe, seed, torch.device(device), {} if start is not None else state or {}, held)
     if start is not None:
         run.go_on(start)
@@ -117,9 +122,8 @@ def train(
                 save(run.epoch, run.checkpoint)
     result, moments = run.result()
     done = max(0, last - first)
-    return Trained(
-        result, moments, tuple(run.curve), samples=done * len(data["train"]), evaluated=done * len(data["val"])
-    )
+    seen = {name: done * run_through(begin.graph, task, len(one)) for name, one in data.items()}
+    return Trained(result, moments, tuple(run.curve), samples=seen["train"], evaluated=seen["val"])
 
 
 class _Run:
@@ -161,7 +165,7 @@ class _Run:
             self.average.load(start.average.to(self.device).to_torch().state_dict())
         self.epoch, self.curve, self.best = start.epoch, list(start.curve), start.best
 
-    def advance(self, data: Split, validation: Split) -> None:
+    def advance(self, data: Feed, validation: Feed) -> None:
         """Train one epoch and measure the network."""
         self.epoch += 1
         _seed(rng.derive(self.seed, "train", self.epoch), self.device)
@@ -216,28 +220,46 @@ class _Run:
             state = join_state(state, self.average.lags(self.module))
         return self.network.with_weights_of(self.shown).to("cpu"), _on_cpu(state)
 
-    def _pass(self, data: Split) -> float:
+    def _pass(self, data: Feed) -> float:
         """Make one pass over the training split and return the mean loss on the way."""
         self.module.train()
         order = torch.Generator().manual_seed(rng.derive(self.seed, "order", self.epoch))
-        batches = _batches(torch.randperm(len(data), generator=order).to(data.x.device), self.recipe.batch_size)
+        batches = data.batches(torch.randperm(len(data), generator=order), self.recipe.batch_size)
         steps = self.recipe.epochs * len(batches)
-        total = torch.zeros((), dtype=torch.float64, device=data.x.device)
+        total = torch.zeros((), dtype=torch.float64, device=data.y.device)
         for number, batch in enumerate(batches):
             rate = self.recipe.learning_rate((self.epoch - 1) * len(batches) + number, steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            x = data.x[batch]
+            inputs = data.inputs(batch)
             if self.augmentations:
-                x = augment(self.augmentations, x, seed=rng.derive(self.seed, "augment", self.epoch, number))
+                seed = rng.derive(self.seed, "augment", self.epoch, number)
+                inputs = tuple(augment(self.augmentations, x, seed=seed) for x in inputs)
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self.task.loss(self.arithmetic.outputs(x), data.y[batch])
+            with watched(self.optimizer) as plain:
+                outputs = self.arithmetic.outputs(*inputs, plain=plain)
+            loss = self._loss(outputs, data, batch)
+            rows = data.rows[batch] if isinstance(data, WholeGraph) else None
+            tell(self.optimizer, outputs, loss, self.task.loss.name, rows)
             self.arithmetic.step(loss, self.optimizer)
             self.held.restore()
             if self.average is not None:
                 self.average.update(self.module)
             total += loss.detach() * len(batch)
         return float(total) / len(data)
+
+    def _loss(self, outputs: Tensor, data: Feed, batch: Tensor) -> Tensor:
+        loss = self.task.loss(data.read(outputs, batch), data.y[batch])
+        term = self.recipe.own_targets
+        if term is None:
+            return loss
+        if not isinstance(data, WholeGraph) or not self.task.loss.classifies:
+            raise SettingError(
+                "self-training needs samples without a label",
+                expected="a network that reads edges, on a task that classifies nodes",
+                got=f"task {self.task.name!r}",
+            )
+        return loss + term.weight(self.epoch, self.recipe.epochs) * term(outputs, data.rows)
 
 
 def _on_cpu(state: State) -> dict[str, dict[str, Tensor]]:
@@ -254,34 +276,23 @@ def _numbers(group: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def predict(module: nn.Module, data: Split, task: Task) -> Metrics:
+def predict(module: nn.Module, data: Split | Feed, task: Task) -> Metrics:
     """Return the metrics of the task's loss on a split, in eval mode; the module's mode is put back."""
+    given = data if isinstance(data, Feed) else samples_of(data)
     training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            pairs = zip(data.x.split(EVAL_BATCH), data.y.split(EVAL_BATCH), strict=True)
-            return task.loss.evaluate((module(x), y) for x, y in pairs)
+            pieces = given.pieces(EVAL_BATCH)
+            return task.loss.evaluate((given.read(module(*given.inputs(one)), one), given.y[one]) for one in pieces)
     finally:
         module.train(training)
 
 
 def measure(network: Network, task: Task, split: str, *, device: torch.device | str = "cpu") -> Metrics:
     """Return the metrics of a network's predictions on a split of a task."""
-    return predict(network.to(device).to_torch(), _cast(task.splits[split].to(device), network.dtype), task)
-
-
-def _batches(rows: Tensor, size: int) -> list[Tensor]:
-    """Cut into batches; a single sample left over joins the last batch, for batch norm needs two."""
-    parts = list(rows.split(size))
-    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
-
-
-def _cast(data: Split, dtype: torch.dtype) -> Split:
-    y = data.y.to(dtype) if data.y.is_floating_point() else data.y
-    return Split(data.x.to(dtype), y)
+    data = feed(network.graph, task, split, device, network.dtype)
+    return predict(network.to(device).to_torch(), data, task)
 
 
 @contextlib.contextmanager

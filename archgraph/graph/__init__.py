@@ -9,7 +9,7 @@ from archgraph.graph.labels import around, label, region, rule_of
 from archgraph.graph.node import Node
 from archgraph.graph.op import Op, TensorSpec, require
 from archgraph.graph.resize import refusal, resize
-from archgraph.graph.shape import Shape
+from archgraph.graph.shape import GRAPHS, SAMPLES, Shape
 from archgraph.graph.size_rule import HANDS_ON, Absorb, Fixed, Invariant, Merge, Select, SizeRule, Stack
 from archgraph.graph.text import parse_op
 from archgraph.graph.unit_labels import Members, UnitLabels
@@ -17,7 +17,9 @@ from archgraph.graph.unit_map import FRESH, UnitMap
 
 __all__ = [
     "FRESH",
+    "GRAPHS",
     "HANDS_ON",
+    "SAMPLES",
     "Absorb",
     "Along",
     "AxisMap",

@@ -27,11 +27,14 @@ class Along:
         units: ``"out"`` for the node's output units, ``"in"`` for those of an input, or the name of an inner axis.
         reads: whether the tensor reads those units, so that their outgoing coefficients apply to it, or makes them.
         position: of the input, for ``"in"``.
+        inverse: whether the tensor is divided by the coefficients: it multiplies a tensor that they multiply, where
+            the product stays what it was.
     """
 
     units: str
     reads: bool = False
     position: int = 0
+    inverse: bool = False
 
 
 Factor = Along | int
@@ -105,9 +108,12 @@ class AxisMap:
     old: int
 
     @classmethod
-    def of(cls, units: UnitMap, *, reads: bool) -> AxisMap:
+    def of(cls, units: UnitMap, *, reads: bool, inverse: bool = False) -> AxisMap:
         """Return the map of an axis that runs along units alone."""
         ones = np.ones(len(units))
+        if inverse:  # and so its gradient has the coefficient twice: from the copy, and from what it is multiplied with
+            known = np.where(units.coefficient == 0.0, 1.0, units.coefficient)
+            return cls(units.index, known**2, 1.0 / known, units.old_units)
         made, read = (ones, units.coefficient) if reads else (units.coefficient, ones)
         return cls(units.index, made, read, units.old_units)
 

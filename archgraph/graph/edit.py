@@ -70,11 +70,13 @@ class Edit:
             units = self.input_map(name, factor.position)
         elif factor.units == "out":
             units, rule = self.unit_map(name), self.after.rule(name)
-            if isinstance(rule, Absorb) and rule.tile > 1:
+            if isinstance(rule, Absorb) and rule.tiles and f"{name}.{rule.tiles}" in self.units:
+                units = UnitMap.identity(len(units) // rule.tile)  # tiles come and go, and what is in each stays
+            elif isinstance(rule, Absorb) and rule.tile > 1:
                 units = units.untiled(rule.tile)
         else:
             units = self.unit_map(f"{name}.{factor.units}")
-        return AxisMap.of(units, reads=factor.reads)
+        return AxisMap.of(units, reads=factor.reads, inverse=factor.inverse)
 
     def is_new(self, name: str) -> bool:
         """Whether a node of the new graph continues no node of the old one."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from archgraph.graph.axis import Along, parts_of
+from archgraph.graph.axis import Along, node_of, parts_of
 from archgraph.graph.graph import Graph
 from archgraph.graph.label_table import Axis, Labels, Table
 from archgraph.graph.op import Op
@@ -30,12 +30,12 @@ def rule_of(graph: Graph, name: str) -> SizeRule:
 def region(graph: Graph, name: str) -> tuple[str, ...]:
     """Return the nodes whose output units may be coupled to those of ``name``, in topological order.
 
-    Units of an inner axis are coupled to no others. The walk follows ops that hand units on and weights that are
-    shared, and stops where units are absorbed; it costs in proportion to what it finds.
+    Units of an inner axis are coupled to no others, but for tiles of the output axis. The walk follows ops that hand
+    units on and weights that are shared, and stops where units are absorbed; it costs in proportion to what it finds.
     """
     if "." in name:
-        graph.units(name)
-        return (inner_address(graph, name),)
+        address = inner_address(graph, name)
+        return (*region(graph, node_of(address)), address) if _is_tiles(graph, address) else (address,)
     found: set[str] = set()
     makers: set[str] = set()  # owners of shared weights whose output units were followed
     readers: set[tuple[str, int]] = set()  # and whose units of an input were
@@ -62,6 +62,13 @@ def region(graph: Graph, name: str) -> tuple[str, ...]:
                         readers.add((reader.owner, position))
                         waiting += [graph.node(other).inputs[position] for other in tied]
     return _ordered(graph, found)
+
+
+def _is_tiles(graph: Graph, address: str) -> bool:
+    """Whether an address is that of an inner axis whose units are the tiles of its node's output axis."""
+    name, _, axis = address.partition(".")
+    rule = graph.rule(name) if axis else None
+    return isinstance(rule, Absorb) and rule.tiles == axis
 
 
 def inner_address(graph: Graph, address: str) -> str:
@@ -108,13 +115,23 @@ def around(graph: Graph, name: str) -> UnitLabels:
     known = graph._regions.get(name)
     if known is None:
         names = region(graph, name)
-        known = propagate(graph, names)
-        graph._regions |= dict.fromkeys((name, *names), known)
+        if _is_tiles(graph, names[-1]):  # the nodes are labelled by tiles here, and not by the units within
+            known = propagate(graph, names, names[-1])
+            graph._regions |= dict.fromkeys((name, names[-1]), known)
+        else:
+            known = propagate(graph, names)
+            graph._regions |= dict.fromkeys((name, *names), known)
     return known
 
 
-def propagate(graph: Graph, names: Iterable[str] | None = None) -> UnitLabels:
-    """Label units anew: :func:`label` without what the graph knows already."""
+def propagate(graph: Graph, names: Iterable[str] | None = None, tiles: str = "") -> UnitLabels:
+    """Label units anew: :func:`label` without what the graph knows already.
+
+    Args:
+        graph: the graph.
+        names: as in :func:`label`.
+        tiles: address of an inner axis of tiles by which the output units of its node are labelled.
+    """
     addresses = (*graph.nodes, *_inner(graph)) if names is None else tuple(names)
     chosen = [name for name in addresses if "." not in name]
     table = Table()
@@ -123,16 +140,35 @@ def propagate(graph: Graph, names: Iterable[str] | None = None) -> UnitLabels:
     for name in chosen:
         rule = graph.rule(name)
         known = [axes[source] for source in nodes[name].inputs if source in axes] if isinstance(rule, HANDS_ON) else []
-        axes[name] = _handed_on(table, rule, known) if known else _own(table, rule, shapes[name].units)
+        if tiles and nodes[name].owner == node_of(tiles):
+            whole = table.fresh(graph.units(tiles))
+            axes[name] = table.stack([whole], Stack(repeat=shapes[name].units // whole.size))
+            axes.setdefault(tiles, whole)
+        else:
+            axes[name] = _handed_on(table, rule, known) if known else _own(table, rule, shapes[name].units)
     if graph._ties:
         _tie_shared(graph, axes, table)
-    axes |= {address: table.fresh(graph.units(address)) for address in addresses if "." in address}
+    inner = [address for address in addresses if "." in address and address not in axes]
+    axes |= {address: table.fresh(graph.units(address)) for address in inner}
     table.close()
     of: dict[str, Labels] = {}
     offsets: dict[str, Labels] = {}
     for name, axis in axes.items():
         of[name], offsets[name] = table.read(axis)
-    return UnitLabels(of, offsets, list(_obstacles(graph, chosen, of, offsets)))
+    obstacles = list(_obstacles(graph, chosen, of, offsets))
+    if tiles:
+        obstacles += _others_tiled(graph, chosen, of, node_of(tiles))
+    return UnitLabels(of, offsets, obstacles)
+
+
+def _others_tiled(
+    graph: Graph, names: Sequence[str], of: Mapping[str, Labels], owner: str
+) -> Iterator[tuple[Labels, str, str]]:
+    """Yield labels of other nodes with tiles: the same axis cannot be a row of both tiles."""
+    for name in names:
+        rule = graph.rule(name)
+        if isinstance(rule, Absorb) and rule.tile > 1 and graph.node(name).owner != owner:
+            yield of[name], name, "lays out its units in tiles of its own"
 
 
 def _own(table: Table, rule: SizeRule, units: int) -> Axis:

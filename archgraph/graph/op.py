@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from archgraph.errors import SettingError, ShapeError
 from archgraph.graph.axis import Role
-from archgraph.graph.shape import Shape
+from archgraph.graph.shape import SAMPLES, Shape
 from archgraph.graph.size_rule import SizeRule
 from archgraph.graph.unit_map import UnitMap
 from archgraph.registry import OPS
@@ -24,11 +24,14 @@ class TensorSpec:
             input, ``None`` along neither; :class:`Along` and :class:`Parts` say what runs along inner axes, other
             inputs, or products of them. Re-indexing by a ``UnitMap`` needs nothing else.
         trainable: True for parameters, False for buffers such as running statistics.
+        gain: what the op multiplies the tensor with before it uses it, where that depends on its numbers of units: one
+            over the square root of a head's width. When that changes, the tensor makes up for it.
     """
 
     shape: tuple[int, ...]
     axes: tuple[Role, ...]
     trainable: bool = True
+    gain: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.shape) != len(self.axes):
@@ -67,6 +70,33 @@ class Op:
         """
         raise NotImplementedError
 
+    def rows(self, *inputs: str) -> str:
+        """Return what the rows of the output are, from what those of the inputs are: the same for all.
+
+        Ops that bring nodes and edges of graphs together, or make graphs of nodes, say otherwise.
+
+        Raises:
+            ShapeError: when the op cannot take these.
+        """
+        for one in inputs[1:]:
+            require(
+                one == inputs[0], f"{type(self).__name__} needs inputs of the same rows", expected=inputs[0], got=one
+            )
+        first = Shape((), rows=inputs[0]) if inputs else Shape(())
+        require(first.mixes, f"{type(self).__name__} computes with samples", expected=SAMPLES, got=first.rows)
+        return first.rows
+
+    def output(self, *inputs: Shape) -> Shape:
+        """Return the output shape with its rows: :meth:`infer` and :meth:`rows` together.
+
+        Raises:
+            ShapeError: when the op cannot take these shapes.
+        """
+        shape = self.infer(*inputs)
+        if not inputs or all(one.rows == SAMPLES for one in inputs):
+            return shape
+        return replace(shape, rows=self.rows(*(one.rows for one in inputs)))
+
     def rule(self, *inputs: Shape) -> SizeRule:
         """Return how output units follow from input units."""
         raise NotImplementedError
@@ -74,6 +104,24 @@ class Op:
     def tensors(self, *inputs: Shape) -> Mapping[str, TensorSpec]:
         """Return the specifications of parameters and buffers, named as torch names them."""
         return {}
+
+    def rows_of_unit(self, *inputs: Shape) -> tuple[tuple[str, ...], str | None]:
+        """Return the tensors whose rows, side by side, are the weights of a unit, and that of its bias, if any.
+
+        Where there are some, the op is a linear map of what its units see: its input, unless :meth:`seen` says more.
+        """
+        specs = self.tensors(*inputs)
+        fits = "weight" in specs and "out" in specs["weight"].axes[:2]
+        return (("weight",) if fits else ()), ("bias" if fits and "bias" in specs else None)
+
+    def seen(self, layer: Any, inputs: Any) -> Any:
+        """Return what the units of the op see, of which it is a linear map: its input; propagated, in a graph layer.
+
+        Args:
+            layer: the op's module, without units that are drawn at random.
+            inputs: the input tensors, with their batch axis.
+        """
+        return inputs[0]
 
     def inner(self, *inputs: Shape) -> Mapping[str, int]:
         """Return the inner axes: widths of the op that may be resized and that no other node sees, by name.

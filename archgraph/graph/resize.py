@@ -13,6 +13,7 @@ from archgraph.graph.edit import Edit
 from archgraph.graph.graph import Graph
 from archgraph.graph.label_table import Labels
 from archgraph.graph.labels import around, inner_address, runs
+from archgraph.graph.op import Op
 from archgraph.graph.size_rule import Select
 from archgraph.graph.unit_labels import UnitLabels
 from archgraph.graph.unit_map import FRESH, UnitMap
@@ -147,10 +148,12 @@ def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
     editor = graph.edit()
     changed: list[str] = []
     inner = [name for name in maps if "." in name]
+    ops: dict[str, Op] = {}
     for address in inner:
         for name in graph.tied(node_of(address)):
             axis = address.partition(".")[2]
-            editor.replace(name, graph.op(name).inner_resized(axis, len(maps[address]), *graph.input_shapes(name)))
+            ops[name] = graph.op(name).inner_resized(axis, len(maps[address]), *graph.input_shapes(name))
+            editor.replace(name, ops[name])
     nodes = [name for name in maps if "." not in name]
     slices = (user for name in nodes for user in graph.users(name) if isinstance(graph.rule(user), Select))
     for name in dict.fromkeys((*nodes, *slices)):  # a slice moves when units in front of it come or go
@@ -159,7 +162,7 @@ def _rebuilt(graph: Graph, maps: Mapping[str, UnitMap]) -> Graph:
             shape.resized(len(maps[source])) if source in maps else shape
             for source, shape in zip(graph.node(name).inputs, graph.input_shapes(name), strict=True)
         ]
-        op = graph.op(name)
+        op = ops.get(name, graph.op(name))
         sources = tuple(maps.get(source) for source in graph.node(name).inputs)
         if (resized := op.follow(sources, units, *shapes)) is not op:  # shapes reach the others by themselves
             editor.replace(name, resized)

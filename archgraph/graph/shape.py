@@ -10,6 +10,9 @@ from archgraph.errors import ShapeError
 LARGEST = 2**31 - 1
 """Longest axis."""
 
+SAMPLES, GRAPHS = "samples", "graphs"
+"""What the rows of a batch usually are; and, of a network on graphs, whose samples are nodes, behind a pooling."""
+
 
 @dataclass(frozen=True, repr=False)
 class Shape:
@@ -22,6 +25,8 @@ class Shape:
         dims: sizes of all axes but the batch axis, all positive.
         unit_axis: index into ``dims`` of the units: 0 for images ``(C, H, W)``, the last for tokens ``(T, D)``; 0 where
             there are no axes.
+        rows: what the entries of the batch axis are: samples. Networks on graphs have others: their samples are nodes,
+            and there are edges too, and graphs.
 
     Raises:
         ShapeError: for a size below one, or an axis out of range.
@@ -32,6 +37,7 @@ class Shape:
 
     dims: tuple[int, ...]
     unit_axis: int = 0
+    rows: str = SAMPLES
 
     def __post_init__(self) -> None:
         dims = tuple(self.dims)
@@ -74,10 +80,17 @@ class Shape:
         if not self.dims:
             raise ShapeError("a sample is one number, and lies along no axis of units")
         dims = (*self.dims[: self.unit_axis], units, *self.dims[self.unit_axis + 1 :])
-        return Shape(dims, self.unit_axis)
+        return Shape(dims, self.unit_axis, self.rows)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether its rows are those that layers compute with: samples, or graphs; not edges or memberships."""
+        return self.rows in (SAMPLES, GRAPHS)
 
     def __str__(self) -> str:
-        return "x".join(map(str, self.dims)) or "scalar"
+        return ("x".join(map(str, self.dims)) or "scalar") + (f" of {self.rows}" if self.rows != SAMPLES else "")
 
     def __repr__(self) -> str:
-        return f"Shape({self.dims})" if self.unit_axis == 0 else f"Shape({self.dims}, unit_axis={self.unit_axis})"
+        axis = f", unit_axis={self.unit_axis}" if self.unit_axis else ""
+        rows = f", rows={self.rows!r}" if self.rows != SAMPLES else ""
+        return f"Shape({self.dims}{axis}{rows})"

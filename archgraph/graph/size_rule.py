@@ -11,9 +11,11 @@ class Absorb:
 
     Args:
         tile: how often its units stand on the output axis (``a b a b``): the two directions of a recurrent layer.
+        tiles: the inner axis whose units these tiles are, where they can be resized too: heads, one after the other.
     """
 
     tile: int = 1
+    tiles: str = ""
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,7 @@ def _infer(draft: Draft) -> None:
         node = draft.nodes[name]
         shapes = [draft.shapes[source] for source in node.inputs]
         try:
-            shape = node.op.infer(*shapes)
+            shape = node.op.output(*shapes)
         except ShapeError as error:
             raise ShapeError(
                 f"node {name!r}: {error.what}",

@@ -89,6 +89,8 @@ def _projection(start: Shape, end: Shape, place: str) -> tuple[Op, ...]:
     Raises:
         MoveRefused: when there are none.
     """
+    if start.rows != end.rows:
+        raise MoveRefused("no projection leads from one kind of rows to another", expected=end, got=start, place=place)
     if len(start.dims) > 1 and len(end.dims) == 1 and start.unit_axis == 0:
         pooled = Shape((start.units,))
         return (OPS.get("GlobalAvgPool")(), mixing(pooled, end.units, 1, place))

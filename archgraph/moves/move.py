@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from archgraph.errors import ArchGraphError, GraphError, MoveRefused, ParseError, SettingError
-from archgraph.graph import HANDS_ON, Absorb, Edit, Graph, Op, Rewritable, Shape, label, parse_op, rule_of
+from archgraph.graph import HANDS_ON, Absorb, Edit, Graph, Op, Rewritable, Shape, around, label, parse_op, rule_of
 from archgraph.moves.number_types import other_types
 from archgraph.registry import MOVES, OPS
 
@@ -121,7 +121,7 @@ def resizable(graph: Graph) -> Iterator[tuple[str, tuple[int, ...]]]:
     for node in graph:
         if isinstance(rule_of(graph, node.name), Absorb) and node.tie is None:
             for name in (node.name, *(f"{node.name}.{axis}" for axis in graph.inner(node.name))):
-                free = labels.free(name)
+                free = labels.free(name) if name == node.name else around(graph, name).free(name)
                 if len(free):
                     yield name, tuple(free.tolist())
 
@@ -178,6 +178,8 @@ def mixing(shape: Shape, units: int, kernel_size: int, place: str, *, stride: in
     Raises:
         MoveRefused: when neither reads such a shape, or with an option that cannot be used.
     """
+    if not shape.mixes:
+        raise MoveRefused(f"no layer mixes {shape.rows}", place=place)
     convolution = _CONVOLUTIONS.get(len(shape.dims)) if shape.unit_axis == 0 else None
     if convolution is not None:
         if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or not kernel_size % 2:

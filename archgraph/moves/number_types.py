@@ -47,6 +47,9 @@ def _type(graph: Graph, name: str, known: Mapping[str, torch.dtype]) -> torch.dt
     if any(spec.trainable for spec in graph.tensors(name).values()):
         return _OWN
     op, shapes = graph.op(name), graph.input_shapes(name)
+    if not all(shape.mixes for shape in shapes):  # edges stay edges, and nodes that read them have numbers of their own
+        first = graph.node(name).inputs[0]
+        return _OWN if shapes[0].mixes else known.get(first, _OWN)
     sources = zip(graph.node(name).inputs, shapes, strict=True)
     with torch.device("meta"), torch.no_grad():
         layer = op.module(*shapes)

@@ -28,7 +28,8 @@ class RemoveEdge(Move):
 
     def plan(self, graph: Graph) -> Edit:
         node = graph.node(self.node)
-        if not isinstance(graph.rule(self.node), Invariant) or len(node.inputs) < 2:
+        kinds = {graph.shape(name).rows for name in node.inputs}  # edges, or a membership, are no summands
+        if not isinstance(graph.rule(self.node), Invariant) or len(node.inputs) < 2 or len(kinds) > 1:
             raise MoveRefused(f"node {self.node!r} is no sum or product of several inputs", place=str(node))
         number = self.position
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(node.inputs):

@@ -38,7 +38,7 @@ class Displacements:
 
 @dataclass(frozen=True, repr=False)
 class Split(Move):
-    """Split units of a linear or convolution node, transposed ones included, into copies that move apart.
+    """Split units of a linear or convolution node, transposed and graph ones included, into copies that move apart.
 
     Splitting steepest descent (arXiv 1910.02366) moves two halves by plus and minus a step along the lowest eigenvector
     of the splitting matrix; signed splitting (arXiv 2003.10392) uses other weights and displacements. Coordinates are
@@ -117,6 +117,7 @@ class Split(Move):
                 f"node {self.node!r} has no weight rows to move", place=str(graph.node(node_of(self.node)))
             )
         specs = graph.tensors(self.node)
+        names, bias = graph.op(self.node).rows_of_unit(*graph.input_shapes(self.node))
         if len(weights) != len(units):
             raise MoveRefused("weights are given for every unit", expected=len(units), got=len(weights))
         for row in weights:
@@ -125,7 +126,8 @@ class Split(Move):
         edit = resize(graph, self.node, dict(zip(units, weights, strict=True)))
         moves: dict[str, NDArray[np.float64]] = {}
         owner = graph.node(self.node).owner
-        for key, given in (("weight", self.displacements), ("bias", self.bias_displacements)):
+        sizes = [specs[key].size // graph.units(self.node) for key in names]
+        for key, given in (*self._parts(names, sizes), (bias or "bias", self.bias_displacements)):
             if given is None:
                 continue
             if key not in specs:
@@ -134,6 +136,21 @@ class Split(Move):
             row = specs[key].shape[:axis] + specs[key].shape[axis + 1 :]
             moves[f"{owner}.{key}"] = np.moveaxis(self._spread(edit, key, given, weights, row), 0, axis)
         return Edit(edit.before, edit.after, edit.units, moves)
+
+    def _parts(self, names: Sequence[str], sizes: Sequence[int]) -> Iterator[tuple[str, Displacements | None]]:
+        """Yield the displacements of every tensor of rows; where there are several, a row is all of theirs."""
+        if self.displacements is None or len(names) == 1:
+            yield from ((key, self.displacements) for key in names)
+            return
+        flat = [array.reshape(len(array), -1) for array in self.displacements.arrays]
+        for array in flat:
+            if array.shape[1] != sum(sizes):
+                raise MoveRefused(
+                    f"a row of node {self.node!r} has other entries", expected=sum(sizes), got=array.shape
+                )
+        ends = np.cumsum(sizes)
+        for key, size, end in zip(names, sizes, ends, strict=True):
+            yield key, Displacements([array[:, end - size : end] for array in flat])
 
     def _spread(
         self,
@@ -167,6 +184,5 @@ class Split(Move):
 
 
 def _has_rows(graph: Graph, name: str) -> bool:
-    """Whether the units at an address are the rows of a weight, or its columns as in a transposed convolution."""
-    spec = None if "." in name else graph.tensors(name).get("weight")
-    return spec is not None and "out" in spec.axes[:2]
+    """Whether the units at an address are rows of weights, or columns as in a transposed convolution."""
+    return "." not in name and bool(graph.op(name).rows_of_unit(*graph.input_shapes(name))[0])

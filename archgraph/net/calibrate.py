@@ -105,8 +105,10 @@ def estimate(
     batches = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if len(batches) != len(graph.inputs):
         raise DataError("one batch is needed for every input", expected=", ".join(graph.inputs), got=len(batches))
-    if len({len(one) for one in batches}) > 1 or len(batches[0]) < 2:
-        raise DataError("statistics need two samples or more", got=[len(one) for one in batches])
+    apart = [graph.shape(name).mixes for name in graph.inputs]  # rows are batched; a graph's nodes stay together
+    lengths = [len(one) for one, mixes in zip(batches, apart, strict=True) if mixes]
+    if len(set(lengths)) > 1 or lengths[0] < 2:
+        raise DataError("statistics need two samples or more", got=lengths)
     module = lower(graph, network.weights)
     layers = {name: layer for name in units if isinstance(layer := module.get_submodule(target(name)), _BatchNorm)}
     for layer in layers.values():
@@ -117,8 +119,8 @@ def estimate(
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             torch.cuda.manual_seed(seed)
-        for rows in _rows(len(batches[0]), max(2, batch_size)):
-            module(*(one[rows] for one in batches))
+        for rows in _rows(lengths[0], max(2, batch_size)) if all(apart) else [None]:
+            module(*(batches if rows is None else (one[rows] for one in batches)))
     weights = dict(network.weights)
     for name, layer in layers.items():
         here = torch.zeros(layer.num_features, dtype=torch.bool, device=device)

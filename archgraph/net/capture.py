@@ -25,12 +25,14 @@ class Captured:
         values: node to its output ``[N, ...]``.
         grads: node to ``dL/d(output)``, of the same shape.
         reads: node to the part of ``dL/d(output)`` that comes through the ops that mix its units.
+        seen: node to ``[N, D]`` what its units see: of a graph convolution the features that reach a node over edges.
     """
 
     loss: Tensor
     values: dict[str, Tensor]
     grads: dict[str, Tensor]
     reads: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Tensor] = field(default_factory=dict)
 
 
 def capture(
@@ -41,6 +43,7 @@ def capture(
     values: Iterable[str] = (),
     grads: Iterable[str] = (),
     reads: Iterable[str] = (),
+    seen: Iterable[str] = (),
     train: bool = False,
 ) -> Captured:
     """Run a network on a batch and keep what happens at chosen nodes.
@@ -51,27 +54,34 @@ def capture(
 
     Args:
         network: the network.
-        inputs: ``[N, ...]`` a batch; a tuple of them for several inputs, in the order of ``graph.inputs``.
+        inputs: ``[N, ...]`` a batch; a tuple of them for several inputs, in the order of ``graph.inputs``. Of a network
+            on graphs: features of all nodes, edges, and whatever else it takes.
         objective: from the network's output (a tuple for several outputs) to the scalar that is differentiated.
         values: nodes whose outputs are wanted.
         grads: nodes at whose outputs the gradient is wanted (their outputs are kept too).
         reads: nodes at whose outputs the gradient through the ops that mix their units is wanted, and it alone.
+        seen: nodes of which is wanted what their units see; they are linear maps of it with the tensors that
+            ``op.rows_of_unit`` names.
         train: whether norms take their statistics from the batch; dropout stays off.
 
     Raises:
         UnknownName: when a node does not exist.
         DataError: when there are more or fewer batches than inputs, or a batch without statistics: one value a unit.
-        SettingError: when the objective does not return a scalar.
+        SettingError: when the objective does not return a scalar, or a node of ``seen`` is no linear map.
     """
     graph = network.graph
     follow = sorted(graph.node(name).name for name in set(grads))
     mixed = sorted(graph.node(name).name for name in set(reads))
     keep = {graph.node(name).name for name in values} | set(follow)
+    wanted = {graph.node(name).name for name in seen}
+    for name in wanted:
+        if not graph.op(name).rows_of_unit(*graph.input_shapes(name))[0]:
+            raise SettingError(f"node {name!r} is no linear map of what its units see", got=str(graph.node(name)))
     batches = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if len(batches) != len(graph.inputs):
         raise DataError("one batch is needed for every input", expected=", ".join(graph.inputs), got=len(batches))
     with torch.enable_grad():
-        reached, read = _run(network, batches, set(follow), set(mixed), train)
+        reached, read, views = _run(network, batches, set(follow), set(mixed), train, wanted)
         results = tuple(reached[name] for name in graph.outputs)
         loss = objective(results[0] if len(results) == 1 else results)
         if loss.numel() != 1:
@@ -86,6 +96,7 @@ def capture(
         {name: reached[name].detach() for name in graph.nodes if name in keep},
         dict(zip(follow, gradients[: len(follow)], strict=True)),
         dict(zip(mixed, gradients[len(follow) :], strict=True)),
+        {name: value.detach() for name, value in views.items()},
     )
 
 
@@ -115,8 +126,8 @@ def _check_statistics(name: str, module: nn.Module, sources: tuple[Tensor, ...])
 
 
 def _run(
-    network: Network, batches: tuple[Tensor, ...], follow: set[str], mixed: set[str], train: bool
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    network: Network, batches: tuple[Tensor, ...], follow: set[str], mixed: set[str], train: bool, seen: set[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Compute every node with the weights as constants; what is followed, or read by mixing ops, is a variable."""
     graph = network.graph
     modules = dict(lower(graph, network.weights, share=True).eval().requires_grad_(False).named_children())
@@ -125,6 +136,7 @@ def _run(
             batch_statistics(part, source(name))
     reached: dict[str, Tensor] = dict(zip(graph.inputs, batches, strict=True))
     read: dict[str, Tensor] = {}
+    views: dict[str, Tensor] = {}
     for node in graph:
         inputs = tuple(reached[name] for name in node.inputs)
         if isinstance(graph.rule(node.name), Absorb):
@@ -135,12 +147,15 @@ def _run(
             result = module(*inputs)
         else:
             result = node.op.forward(inputs, graph.input_shapes(node.name))
+        if node.name in seen:
+            with torch.no_grad():
+                views[node.name] = node.op.seen(modules.get(target(node.owner)), inputs)
         if node.name in follow:
             result = _variable(result)
         if node.name in mixed:
             read[node.name] = _variable(result)
         reached[node.name] = result
-    return reached, read
+    return reached, read, views
 
 
 def _variable(result: Tensor) -> Tensor:

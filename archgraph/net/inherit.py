@@ -6,7 +6,7 @@ index (plus displacement), one along which it reads them (``"in"``) by index tim
 product of several units (heads times their width), each has its say. Gradients go the other way: ``dL/d theta_k = c_k
 dL/d theta`` and ``dL/d(c_k u) = dL/du`` (at ``delta = 0``), so first moments are multiplied by ``c_k`` where units are
 made and copied where they are read, second moments by ``c_k^2``; what an optimizer has already divided by the size of
-the gradient keeps its size.
+the gradient keeps its size. A natural gradient is a step of weights and is carried like these.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archgraph.graph import AxisMap, Edit, TensorSpec, makes
+from archgraph.net.factors import inherit_factors, is_factor
 
 Fresh = Callable[[str], Mapping[str, Tensor]]
 State = Mapping[str, Mapping[str, Tensor]]
@@ -26,9 +27,10 @@ State = Mapping[str, Mapping[str, Tensor]]
 
 Factor = NDArray[np.float64]
 
-_AVERAGES = ("ax", "ema")  # ASGD's and the trainer's running averages of a weight go the way of weights
+_AVERAGES = ("ax", "ema", "velocity", "natural")  # averages of weights, and natural gradients, go the way of weights
 _SCALING: Mapping[str, Callable[[Factor], Factor]] = {
     **dict.fromkeys(("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "row_var", "col_var", "variance"), np.square),
+    **dict.fromkeys(("fisher_diagonal", "fisher_scale", "fisher_shift", "fisher_cross"), np.square),
     "exp_inf": np.abs,  # Adamax: the largest |gradient|
     **dict.fromkeys(("acc_delta", "step_size"), np.ones_like),  # Adadelta, Rprop: sizes of updates
 }
@@ -110,9 +112,18 @@ def _weight(edit: Edit, name: str, label: str, spec: TensorSpec, old: Tensor, st
         new = (new.double() + shift).to(old.dtype)
     for axis in columns:
         new = _take(new, axis, maps[axis], maps[axis].read)
+    gain = _gain(edit, name, label.partition(".")[2], spec)
+    if gain != 1.0:
+        new = (new.double() * gain).to(old.dtype)
     for axis, block in blocks.items():
         new = _fill(new, axis, maps[axis], block)
     return new
+
+
+def _gain(edit: Edit, name: str, key: str, spec: TensorSpec) -> float:
+    """Return by how much a tensor makes up for what the op multiplies it with, when that has changed."""
+    old = edit.before.tensors(name).get(key)
+    return 1.0 if old is None else old.gain / spec.gain
 
 
 def _origin(edit: Edit, name: str, key: str, spec: TensorSpec) -> str | None:
@@ -166,12 +177,15 @@ def inherit_state(edit: Edit, state: State) -> dict[str, dict[str, Tensor]]:
             origin = _origin(edit, name, key, spec)
             if origin is None or origin not in state:
                 continue
-            entries, shape = state[origin], edit.before.tensors(name)[key].shape
+            shape = edit.before.tensors(name)[key].shape
+            factors = {entry: value for entry, value in state[origin].items() if is_factor(entry)}
+            entries = {entry: value for entry, value in state[origin].items() if entry not in factors}
             if all(value.ndim == 0 or spans(tuple(value.shape), shape) for value in entries.values()):
+                gain = _gain(edit, name, key, spec)
                 result[f"{name}.{key}"] = {
-                    entry: _moment(edit, name, spec, shape, value, entry, _scaling(entry, entries))
+                    entry: _moment(edit, name, spec, shape, value, entry, _scaling(entry, entries), gain)
                     for entry, value in entries.items()
-                }
+                } | inherit_factors(edit, name, spec, shape, factors)
     return result
 
 
@@ -194,8 +208,12 @@ def _moment(
     old: Tensor,
     entry: str,
     scaling: Callable[[Factor], Factor],
+    gain: float,
 ) -> Tensor:
     new = old
+    if gain != 1.0 and old.ndim:
+        factor = gain if entry in _AVERAGES else float(scaling(np.array([1.0 / gain]))[0])
+        new = (old.double() * factor).to(old.dtype)
     for axis, (role, size) in enumerate(zip(spec.axes, whole, strict=True) if old.ndim else ()):
         if role is not None and old.shape[axis] == size:
             found = edit.axis_map(name, role, size)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from archgraph.errors import ShapeError, UnknownName
+from archgraph.net.factors import factor_fits, is_factor
 from archgraph.net.inherit import State, spans
 from archgraph.net.lowering import source
 
@@ -67,7 +68,8 @@ def load_state(module: nn.Module, optimizer: Optimizer, state: State) -> None:
         if label not in parameters:
             raise UnknownName.among("parameter", label, parameters)
         for entry, value in entries.items():
-            if value.ndim and not spans(tuple(value.shape), tuple(parameters[label].shape)):
+            fits = factor_fits if is_factor(entry) else _spans
+            if value.ndim and not fits(entry, tuple(value.shape), tuple(parameters[label].shape)):
                 raise ShapeError(
                     f"{entry!r} of the optimizer's state does not fit parameter {label!r}",
                     expected=tuple(parameters[label].shape),
@@ -88,3 +90,7 @@ def load_state(module: nn.Module, optimizer: Optimizer, state: State) -> None:
             if value.ndim == 0:
                 place = optimizer.state[parameter][entry].device
                 optimizer.state[parameter][entry] = value.detach().clone().to(place)
+
+
+def _spans(entry: str, shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    return spans(shape, whole)

@@ -30,12 +30,21 @@ from archgraph.ops.affine import Affine
 from archgraph.ops.attention import MultiheadAttention
 from archgraph.ops.convolution import Conv1d, Conv2d, Conv3d
 from archgraph.ops.dot_product_attention import Attention
+from archgraph.ops.drop_edge import DropEdge
 from archgraph.ops.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
+from archgraph.ops.edges import Edges, EdgeWeights, Membership
 from archgraph.ops.elman import RNN
 from archgraph.ops.embedding import Embedding
 from archgraph.ops.entrywise import Abs, Exp, Log, Log1p, Pow, Reciprocal, Rsqrt, Sqrt
 from archgraph.ops.exponential import CELU, ELU, SELU
+from archgraph.ops.gate import Gate
 from archgraph.ops.gating import GLU
+from archgraph.ops.graph_attention import GATConv, GATv2Conv, TransformerConv
+from archgraph.ops.graph_convolution import ChebConv, GCNConv, SGConv, TAGConv
+from archgraph.ops.graph_norm import GraphLayerNorm, GraphNorm, PairNorm
+from archgraph.ops.graph_pooling import GraphAddPool, GraphAttentionPool, GraphMaxPool, GraphMeanPool
+from archgraph.ops.graph_propagation import APPNP, GINConv
+from archgraph.ops.graph_sage import SAGEConv
 from archgraph.ops.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from archgraph.ops.learned import ClassToken, PositionalEmbedding, Scale
 from archgraph.ops.linear import Linear
@@ -67,8 +76,10 @@ from archgraph.ops.softmax import LogSoftmax, Softmax
 from archgraph.ops.source import Input
 from archgraph.ops.tensor_arithmetic import AddTensor, MultiplyTensor
 from archgraph.ops.transposed_convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from archgraph.ops.zero import Zero
 
 __all__ = [
+    "APPNP",
     "CELU",
     "ELU",
     "GELU",
@@ -94,6 +105,7 @@ __all__ = [
     "AvgPool2d",
     "AvgPool3d",
     "BatchNorm",
+    "ChebConv",
     "Clamp",
     "ClassToken",
     "Concat",
@@ -105,16 +117,30 @@ __all__ = [
     "ConvTranspose3d",
     "Cos",
     "Divide",
+    "DropEdge",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "EdgeWeights",
+    "Edges",
     "Embedding",
     "Exp",
     "Flatten",
+    "GATConv",
+    "GATv2Conv",
+    "GCNConv",
+    "GINConv",
+    "Gate",
     "Gaussian",
     "GlobalAvgPool",
     "GlobalMaxPool",
+    "GraphAddPool",
+    "GraphAttentionPool",
+    "GraphLayerNorm",
+    "GraphMaxPool",
+    "GraphMeanPool",
+    "GraphNorm",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
@@ -137,6 +163,7 @@ __all__ = [
     "MaxPool3d",
     "Maximum",
     "Mean",
+    "Membership",
     "Min",
     "Minimum",
     "Mish",
@@ -148,6 +175,7 @@ __all__ = [
     "Opaque",
     "PReLU",
     "Pad",
+    "PairNorm",
     "Permute",
     "Pick",
     "PixelShuffle",
@@ -162,6 +190,8 @@ __all__ = [
     "RepeatTensor",
     "Reshape",
     "Rsqrt",
+    "SAGEConv",
+    "SGConv",
     "Scale",
     "SiLU",
     "Sigmoid",
@@ -174,8 +204,11 @@ __all__ = [
     "Squeeze",
     "Subtract",
     "Sum",
+    "TAGConv",
     "Tanh",
+    "TransformerConv",
     "Transpose",
     "Unsqueeze",
+    "Zero",
     "ZeroPad2d",
 ]

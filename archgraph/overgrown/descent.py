@@ -4,6 +4,10 @@ The base is frozen (arXiv 2102.08574). Steps are Adam's; after each one gates go
 and directions into their balls ``||d_i|| <= 1``, incoming and outgoing slices of a gate each into one of their own. A
 split is worth ``O(e^2)`` and a new unit ``O(e)``, so with one box for both the size of the box would decide between
 them: splits have a box of their own.
+
+A careful descent is for networks near an optimum, where little is left to gain and noise is large beside it: gates
+start on their downhill sides in boxes that are trusted (:mod:`archgraph.overgrown.downhill`), and steps shrink to
+nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from torch import Tensor
 
 from archgraph.errors import DataError, EvaluationFailed, SettingError
 from archgraph.metrics import macs
+from archgraph.overgrown.downhill import downhill
 from archgraph.overgrown.integrated import PASSES, Batch, Objective, run
 from archgraph.overgrown.overlay import Overlay
 from archgraph.overgrown.point import Point
@@ -34,6 +39,8 @@ class Descent:
         radius: bound of the length of the directions, in units of the weights.
         betas: of Adam.
         train: whether batch norms use the statistics of each batch, as in training; dropout is off.
+        careful: whether gates start on their downhill sides, no further open than lowers the loss, and the learning
+            rate falls to zero along half a cosine.
 
     Raises:
         SettingError: when a value cannot be used.
@@ -46,6 +53,7 @@ class Descent:
     radius: float = 1.0
     betas: tuple[float, float] = (0.9, 0.999)
     train: bool = False
+    careful: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
@@ -96,7 +104,8 @@ def descend(
         batches: inputs and targets; one a step, from the first again after the last.
         objective: the loss, a mean over samples.
         descent: how; with the defaults when it is left out.
-        start: where the directions start, and the gates; random directions and gates at their bounds by default.
+        start: where the directions start, and the gates; random directions and gates at their bounds by default, those
+            of a careful descent at the bounds that are trusted.
         seed: of those random directions.
 
     Raises:
@@ -109,14 +118,19 @@ def descend(
     first = start or overlay.start(seed)
     boxes = how.boxes(overlay).to(first.gates)
     opened = (first.gates / boxes if start is not None else torch.ones_like(boxes)).clamp(-1.0, 1.0)
-    shares = opened.detach().clone().requires_grad_()  # gates in units of their boxes
-    directions = project(overlay, first.directions.detach(), how.radius).clone().requires_grad_()
-    optimizer = torch.optim.Adam([shares, directions], lr=how.lr, betas=how.betas)
+    directions = project(overlay, first.directions.detach(), how.radius).clone()
     module = overlay.module(first).with_statistics(of_batch=how.train)
-    losses: list[float] = []
     samples = 0
+    if how.careful and start is None and len(boxes):
+        opened, boxes, samples = downhill(module, directions, boxes, batches, objective)
+    shares = opened.detach().clone().requires_grad_()  # gates in units of their boxes
+    directions.requires_grad_()
+    optimizer = torch.optim.Adam([shares, directions], lr=how.lr, betas=how.betas)
+    losses: list[float] = []
     for step in range(how.steps):
         inputs, targets = batches[step % len(batches)]
+        if how.careful:
+            optimizer.param_groups[0]["lr"] = how.lr * (1.0 + math.cos(math.pi * step / how.steps)) / 2.0
         optimizer.zero_grad()
         loss = objective(run(module, Point(shares * boxes, directions), inputs), targets)
         losses.append(float(loss.detach()))

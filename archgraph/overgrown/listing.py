@@ -9,6 +9,9 @@ from archgraph.graph import Absorb, Graph, label, rule_of
 from archgraph.moves import AddEdge, resizable
 from archgraph.overgrown.candidate import KINDS, Candidate, NewEdge, NewLayer, NewUnits, SplitUnits
 
+FEWEST = 8
+"""Fresh units that are tried at a node by default, at least: of one or two none may point anywhere useful."""
+
 
 def candidates(
     graph: Graph,
@@ -27,7 +30,7 @@ def candidates(
     Args:
         graph: the graph.
         kinds: which families, of ``"split"``, ``"new"``, ``"layer"`` and ``"edge"``.
-        new_units: fresh units a node; as many as it has by default.
+        new_units: fresh units a node; as many as it has by default, :data:`FEWEST` at least.
         layer_width: units of an inserted bottleneck; as many as the node behind which it stands by default.
         kernel_size: of inserted convolutions, odd, in pixels.
 
@@ -75,7 +78,7 @@ def _news(graph: Graph, wanted: int | None) -> Iterator[NewUnits]:
     for name, free in resizable(graph):
         if "." not in name and int(labels.of[name][free[-1]]) not in taken:
             taken.add(int(labels.of[name][free[-1]]))
-            yield NewUnits(name, wanted or graph.units(name))
+            yield NewUnits(name, wanted or max(FEWEST, graph.units(name)))
 
 
 def _edges(graph: Graph, places: list[str]) -> Iterator[NewEdge]:

@@ -20,6 +20,7 @@ from archgraph.reading import (
     convolutions,
     elementwise,
     gating,
+    graph_layers,
     images,
     joining,
     layers,
@@ -34,11 +35,12 @@ from archgraph.reading import (
     shaping,
     transformers,
 )
+from archgraph.reading.graph_layers import rule_of
 from archgraph.reading.masks import MASKED, masked_by_sample
 from archgraph.reading.opaque import opaque_call, opaque_module
 from archgraph.reading.randomness import refuse_random
 from archgraph.reading.reader import Held, NotRead, Reader, held
-from archgraph.reading.tables import FUNCTIONS, MODULES, Rule
+from archgraph.reading.tables import FUNCTIONS, Rule
 from archgraph.reading.tracing import VALUES
 
 TABLES: tuple[ModuleType, ...] = (
@@ -55,7 +57,7 @@ TABLES: tuple[ModuleType, ...] = (
     padding,
     images,
 )
-TABLES += (shaping, parts, joining, repeating, attention, transformers, recurrent, cells)
+TABLES += (graph_layers, shaping, parts, joining, repeating, attention, transformers, recurrent, cells)
 """The files that fill the tables."""
 
 
@@ -95,7 +97,7 @@ def read_layer(read: Reader, root: nn.Module, node: fx.Node, args: Any, kwargs: 
     _refuse_computed(module, path)
     at = At(module, {key: held(value, f"{path}.{key}".lstrip(".")) for key, value in state.items()}, path)
     args, kwargs = _by_place(module, args, kwargs)
-    rule = MODULES.get(type(module))
+    rule = rule_of(module)
     try:
         if rule is None:
             raise NotRead(f"is a layer that the tables do not have ({type(module).__name__})")

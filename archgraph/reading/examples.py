@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from archgraph.errors import DataError
+from archgraph.graph import Op
+from archgraph.ops.edges import Edges, EdgeWeights
 from archgraph.reading.agreement import outputs_of
+from archgraph.reading.graph_arguments import check_arguments, kinds_of, whole
 from archgraph.reading.root import arguments_of
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
@@ -59,7 +62,9 @@ def _check(model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         if value.ndim < 1 or value.shape[0] < 1:
             raise DataError(f"example input {name!r} is no batch of samples", expected="a shape [N, ...] with N >= 1",
                             got=tuple(value.shape))  # fmt: skip
-    sizes = {len(value) for value in inputs.values()}
+    kinds = kinds_of(model, inputs)
+    check_arguments(kinds, inputs)
+    sizes = {len(value) for name, value in inputs.items() if name not in kinds}
     if len(sizes) > 1:
         raise DataError("the example inputs are batches of different sizes",
                         got=", ".join(f"{name} {tuple(value.shape)}" for name, value in inputs.items()))  # fmt: skip
@@ -75,11 +80,12 @@ def check_numbers(model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
     Raises:
         DataError: when the model does not run on one sample more.
     """
-    flat = [name for name, value in inputs.items() if value.ndim == 1]
+    kinds = kinds_of(model, inputs)
+    flat = [name for name, value in inputs.items() if value.ndim == 1 and name not in kinds]
     if not flat:
         return
     try:
-        outputs_of(model, another(inputs))
+        outputs_of(model, another(inputs, kinds=kinds))
     except DataError as error:
         count = len(inputs[flat[0]])
         raise DataError(
@@ -90,15 +96,22 @@ def check_numbers(model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         ) from error  # fmt: skip
 
 
-def another(inputs: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
+def another(
+    inputs: Mapping[str, Tensor], seed: int = 0, *, kinds: Mapping[str, type[Op]] | None = None
+) -> dict[str, Tensor]:
     """Return a batch with one sample more, drawn from a stream of its own: rows of the example, scaled at random.
 
-    Whole numbers stay as they are, as they may be indices; signs stay too, as logarithms may be taken.
+    Whole numbers stay as they are, as they may be indices; signs stay too, as logarithms may be taken. Edges stay, so
+    that a node more is one without edges.
     """
     draw = torch.Generator().manual_seed(seed)
-    count = len(next(iter(inputs.values()))) + 1
+    linked = [name for name, kind in (kinds or {}).items() if kind in (Edges, EdgeWeights)]
+    count = len(next(value for name, value in inputs.items() if name not in linked)) + 1
     result: dict[str, Tensor] = {}
     for name, value in inputs.items():
+        if name in linked:
+            result[name] = value
+            continue
         rows = value[torch.arange(count) % len(value)]
         if value.is_floating_point():
             rows = rows * (0.5 + torch.rand(rows.shape, generator=draw)).to(value.dtype)
@@ -106,6 +119,9 @@ def another(inputs: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
     return result
 
 
-def shapes_of(inputs: Mapping[str, Tensor]) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Return sizes of one sample and type, by name."""
-    return {name: (tuple(value.shape[1:]), value.dtype) for name, value in inputs.items()}
+def shapes_of(
+    inputs: Mapping[str, Tensor], kinds: Mapping[str, type[Op]] | None = None
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Return sizes of one sample and type, by name; of edges, which are no batch, all sizes."""
+    given = kinds or {}
+    return {name: (whole(given, inputs, name) or tuple(value.shape[1:]), value.dtype) for name, value in inputs.items()}

@@ -16,12 +16,14 @@ from archgraph.ops.source import Input
 from archgraph.reading.calls import read_call, read_layer
 from archgraph.reading.computed import computed, tensor_of
 from archgraph.reading.factories import SHAPE_ONLY
+from archgraph.reading.graph_arguments import input_op
 from archgraph.reading.learned import materialise
 from archgraph.reading.reader import Batch, Flow, Held, Reader, Relayout, Unread, identifier
 from archgraph.reading.returned import leaves, returned
 from archgraph.reading.tracing import BATCHES, GRADS, PLACE, VALUES
 from archgraph.reading.twin import Evaluating
 from archgraph.reading.views import name_of
+from archgraph.reading.without_memory import DEGREE
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class _Importer:
         name = self.read._free(identifier(str(node.target), "input"))
         axis = self.read.axes.get(name, 1 if len(dims) == 2 else 0)
         kind = "float32" if dtype.is_floating_point else str(dtype).removeprefix("torch.")
-        op = Input(dims, axis, kind)
+        op = input_op(self.model, str(node.target), node.meta.get(DEGREE, 1)) or Input(dims, axis, kind)
         self.read.nodes[name], self.read.shapes[name] = Node(name, op), op.infer()
         return Flow(name)
 

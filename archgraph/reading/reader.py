@@ -101,7 +101,7 @@ class Reader:
         name = self._free(f"{self.stem}_{part}" if part else self.stem)
         inputs = tuple(self.shape(flow) for flow in flows)
         try:
-            self.shapes[name] = op.infer(*inputs)
+            self.shapes[name] = op.output(*inputs)
         except ShapeError as error:
             raise NotRead(f"does not fit the op set ({error.what})") from None
         wanted = op.tensors(*inputs)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from torch import Tensor, fx, nn
 
 from archgraph.errors import DataError, GraphError
+from archgraph.graph import Op
 from archgraph.net import Network
 from archgraph.reading.agreement import check, first_run
 from archgraph.reading.attention_fusion import fuse
 from archgraph.reading.attention_pattern import recognise
 from archgraph.reading.examples import Example, another, check_numbers, named, shapes_of
 from archgraph.reading.exported import exported
+from archgraph.reading.graph_arguments import kinds_of
 from archgraph.reading.importer import Read, read_graph
 from archgraph.reading.root import root_of
 from archgraph.reading.tracing import Shapes, Traced, Untraceable, trace
@@ -62,8 +64,9 @@ def from_torch(model: nn.Module, example_inputs: Example) -> Network:
     Args:
         model: the model, on the CPU; in train or eval mode.
         example_inputs: a batch ``[N, ...]`` for every input, as the model takes them: a tensor, a tuple, or a
-            dictionary by argument name. What the network computes is compared with the model on it, and on a second
-            batch of another size.
+            dictionary by argument name. Of a model on graphs they are features of nodes, and what its ``forward`` calls
+            ``edge_index``, ``edge_weight`` and ``batch``, as PyTorch Geometric does. What
+            the network computes is compared with the model on it, and on a second batch of another size.
 
     Returns:
         The network, with copies of the weights.
@@ -84,9 +87,10 @@ def read(model: nn.Module, example_inputs: Example) -> Reading:
     """
     check_model(model)
     inputs = named(model, example_inputs)
+    kinds = kinds_of(model, inputs)
     own = first_run(model, inputs)  # before anything else: wrong inputs are the user's first to know of
     check_numbers(own, inputs)
-    shapes = shapes_of(inputs)
+    shapes = shapes_of(inputs, kinds)
     own, traced, notes = _traced(own, inputs, shapes)
     root, graph = traced.root, traced.graph
     other = trained(twin_of(own), shapes, traced)
@@ -97,7 +101,7 @@ def read(model: nn.Module, example_inputs: Example) -> Reading:
     for name, value in vars(root).items():  # tensors that the code made while it was traced
         if isinstance(value, Tensor):
             setattr(real, name, value)
-    unseen = check(found.network, real, graph, found.nodes, _batches(graph, inputs))
+    unseen = check(found.network, real, graph, found.nodes, _batches(graph, inputs, kinds))
     found = replace(found, notes=(*notes, *found.notes, *unseen))
     reading = _reading(model, found)
     for name, why in reading.opaque.items():
@@ -109,11 +113,13 @@ def read(model: nn.Module, example_inputs: Example) -> Reading:
     return reading
 
 
-def _batches(graph: fx.Graph, inputs: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+def _batches(
+    graph: fx.Graph, inputs: Mapping[str, Tensor], kinds: Mapping[str, type[Op]]
+) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
     """Return the example and a batch of another size; two others for one sample, if the model drops its batch axis."""
-    more = another(inputs)
+    more = another(inputs, kinds=kinds)
     bare = any(name_of(node) == "squeeze" and len(node.args) == 1 and not node.kwargs for node in graph.nodes)
-    return (more, another(more)) if bare and len(next(iter(inputs.values()))) == 1 else (inputs, more)
+    return (more, another(more, kinds=kinds)) if bare and len(next(iter(inputs.values()))) == 1 else (inputs, more)
 
 
 def _traced(

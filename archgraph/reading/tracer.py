@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from archgraph.reading.graph_arguments import is_geometric
+from archgraph.reading.graph_layers import is_leaf, pools
 from archgraph.reading.place import here
 from archgraph.reading.proxy import BATCHES, GRADS, PLACE, VALUES, Untraceable, Value, depends
 from archgraph.reading.twin import Evaluating
@@ -24,7 +26,7 @@ class Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def __init__(self, shapes: Shapes) -> None:
-        super().__init__()
+        super().__init__(autowrap_functions=pools())
         self.shapes = shapes
         self.quiet = False  # whether modules are called as they are, to learn shapes
         self.without_grads = 0  # how deep the code is in torch.no_grad()
@@ -34,6 +36,8 @@ class Tracer(fx.Tracer):
         return bool(self.is_leaf_module(module, ""))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if is_geometric(m):
+            return is_leaf(m)
         containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Identity)
         return type(m).__module__.startswith("torch.nn.modules") and (
             not isinstance(m, containers) or isinstance(m, nn.Identity)

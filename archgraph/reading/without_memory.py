@@ -9,10 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from archgraph.reading import graph_layers
 from archgraph.reading.factories import FACTORIES, as_they_are
+from archgraph.reading.graph_arguments import Whole, is_geometric
 from archgraph.reading.proxy import BATCHES, VALUES
 from archgraph.reading.sizes import known as known_size
 from archgraph.reading.twin import Evaluating
+
+DEGREE = "degree"
+"""Under this name the ``meta`` of a traced input holds how many edges a node has, if it is edges."""
 
 Shapes = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 """For every argument of ``forward``, in order, the sizes of one sample and the type."""
@@ -40,6 +45,9 @@ def evaluate(root: nn.Module, node: fx.Node, which: int, shapes: Shapes) -> Any:
     args, kwargs = (fx.node.map_aggregate(part, known) for part in (node.args, node.kwargs))
     if node.op == "placeholder":
         sizes, kind = shapes[str(node.target)]
+        if isinstance(sizes, Whole):
+            node.meta[DEGREE] = sizes.degree
+            return torch.empty(*sizes, dtype=kind, device="meta")
         return torch.empty(BATCHES[which], *sizes, dtype=kind, device="meta")
     if node.op == "get_attr":
         return _empty(functools.reduce(getattr, str(node.target).split("."), root))
@@ -48,6 +56,8 @@ def evaluate(root: nn.Module, node: fx.Node, which: int, shapes: Shapes) -> Any:
         called = root.get_submodule(str(node.target)) if node.op == "call_module" else node.target
         if (result := known_size(called, args, kwargs)) is not None:
             return result
+        if is_geometric(called):
+            return graph_layers.without_memory(called, args, kwargs)
         if isinstance(called, nn.Module):
             return _transformed(called, args, kwargs) if type(called) in _TRANSFORMERS else called(*args, **kwargs)
         if node.op == "call_method":

@@ -41,7 +41,16 @@ _POOLS = (
 _MOVES = (
     *(ops.Flatten, ops.Reshape, ops.Permute, ops.Transpose, ops.Squeeze, ops.Unsqueeze, ops.Repeat, ops.Interpolate),
     *(ops.Slice, ops.Narrow, ops.Pick, ops.Pad, ops.ZeroPad2d, ops.PixelShuffle, ops.PixelUnshuffle),
-    *(ops.ClassToken, ops.PositionalEmbedding, ops.AddTensor, ops.MultiplyTensor, ops.Scale, ops.Affine),
+    *(
+        ops.ClassToken,
+        ops.PositionalEmbedding,
+        ops.AddTensor,
+        ops.MultiplyTensor,
+        ops.Scale,
+        ops.Affine,
+        ops.Gate,
+        ops.Zero,
+    ),
 )
 _PRODUCTS = (ops.Multiply, ops.Divide)  # linear in the unit where the other inputs do not depend on it
 _LINEAR = (*_KEEPS_POSITIONS, *_POOLS, *_MOVES, *_PRODUCTS, *_CONVOLUTIONS, ops.Subtract)

@@ -16,7 +16,7 @@ class Overgrowth:
 
     Args:
         kinds: families of candidates: ``"split"``, ``"new"``, ``"layer"``, ``"edge"``.
-        new_units: fresh units a node; as many as it has by default.
+        new_units: fresh units a node; as many as it has by default, eight at least.
         layer_width: units of an inserted bottleneck; as many as the node behind which it stands by default.
         kernel_size: of inserted convolutions, odd, in pixels.
         steps: of the descent on gates and directions, a batch each.
@@ -28,6 +28,7 @@ class Overgrowth:
         points: midpoints of the integrated gradient.
         mode: of the network: ``"eval"``, or ``"train"`` with the batch's statistics in batch norm.
         halves: find gates and directions on one half of the samples, and score them on the other.
+        careful: descend from the downhill side of every gate, in a box that is trusted, with steps that shrink.
         seed: of the first directions, the halves and the order of samples.
 
     Raises:
@@ -48,6 +49,7 @@ class Overgrowth:
     points: int = 3
     mode: str = "eval"
     halves: bool = False
+    careful: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,8 +74,9 @@ class Overgrowth:
             )
         if self.mode not in ("eval", "train"):
             raise SettingError("mode is none of those there are", expected="eval, train", got=repr(self.mode))
-        if not isinstance(self.halves, bool):
-            raise SettingError("halves must be True or False", got=repr(self.halves))
+        for name in ("halves", "careful"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(f"{name} must be True or False", got=repr(getattr(self, name)))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise SettingError("seed must be a whole number", got=repr(self.seed))
         _ = self.descent  # checks the rest
@@ -105,4 +108,5 @@ class Overgrowth:
             split_box=self.split_box,
             radius=self.radius,
             train=self.mode == "train",
+            careful=self.careful,
         )

@@ -84,10 +84,18 @@ class Constraint:
 
     def violation(self, metrics: Metrics) -> float:
         """Return by how much a report breaks it: 0 where it holds, infinity where the metric is missing."""
+        return max(0.0, self.slack(metrics))
+
+    def slack(self, metrics: Metrics) -> float:
+        """Return by how much a report breaks it, or, below zero, by how much it keeps it; infinity where it has none.
+
+        >>> Constraint("params", "<=", 10.0).slack({"params": 7.0})
+        -3.0
+        """
         value = value_of(metrics, self.name)
         if math.isnan(value):
             return math.inf
-        return max(0.0, value - self.bound if self.relation == "<=" else self.bound - value)
+        return value - self.bound if self.relation == "<=" else self.bound - value
 
     def __str__(self) -> str:
         return f"{self.name}{self.relation}{self.bound!r}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from archgraph.errors import SettingError, UnknownName
-from archgraph.evaluation import Recipe, Report, Request
+from archgraph.evaluation import Recipe, Report, Request, describe
 from archgraph.graph import Graph
 from archgraph.search.goal import Goal
 from archgraph.search.objective import Objective
@@ -28,11 +28,13 @@ class Setting:
         recipe: how candidates are to be trained.
         seed: of everything random in the driver.
         goal: what the study is after: objectives with their directions, by full names, and constraints.
+        describe: gives the metrics of a graph that are known before it is trained.
     """
 
     recipe: Recipe
     seed: int = 0
     goal: Goal = field(default_factory=lambda: Goal.of("val.loss"))
+    describe: Callable[[Graph], Mapping[str, float]] = describe
 
     @property
     def objective(self) -> Objective:
@@ -74,6 +76,13 @@ class Session(ABC):
 
         Raises:
             SettingError: when the request was not asked or was told before.
+        """
+
+    def hear(self, request: Request, report: Report) -> None:  # noqa: B027
+        """Receive what a request has come to so far, where another driver trains it in stages: one report a stage.
+
+        The last is told, too, or an earlier one that was needed before. Whoever learns from trainings at several
+        fidelities takes note of all; by default nothing is done.
         """
 
 
@@ -209,14 +218,27 @@ def read_settings(kind: type, settings: Mapping[str, str]) -> dict[str, Any]:
     for name, text in settings.items():
         if name not in known:
             raise UnknownName.among(f"setting of {kind.__name__}", name, known)
-        values[name] = _literal(text)
-        if not _fits(values[name], hints.get(name, Any)):
-            raise SettingError(
-                f"setting {name!r} of {kind.__name__} cannot be this",
-                expected=f"{_spelled(hints[name])}, for example {known[name]!r}",
-                got=repr(values[name]),
-            )
+        values[name] = read_value(text, hints.get(name, Any), f"setting {name!r} of {kind.__name__}", known[name])
     return values
+
+
+def read_value(text: str, hint: Any, what: str, example: object) -> Any:
+    """Read a value from text: a number, True, False, None, a tuple, else the text itself.
+
+    Args:
+        text: as the command line gives it.
+        hint: the type that it must have.
+        what: it is, for the error.
+        example: of such a value, for the error.
+
+    Raises:
+        SettingError: when it has another type.
+    """
+    value = _literal(text)
+    if not _fits(value, hint):
+        expected = f"{_spelled(hint)}, for example {example!r}"
+        raise SettingError(f"{what} cannot be this", expected=expected, got=repr(value))
+    return value
 
 
 def _literal(text: str) -> Any:

@@ -18,7 +18,7 @@ from archgraph.storage.artifacts import Artifacts
 from archgraph.storage.packs import Groups, mend_groups, put_groups
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "origin": ("parent", "moves", "stage", "predicted", "measured", "note"),
+    "origin": ("parent", "moves", "stage", "predicted", "measured", "note", "values"),
     "training": ("recipe", "seed", "settings", "subject", "threads", "torch"),
     "result": ("graph", "network", "tensors"),
     "cost": ("ledger", "spent"),
@@ -68,6 +68,8 @@ def facts_of(request: Train, report: Report, artifacts: Artifacts, base: str | N
         "ledger": ledger_facts(report.ledger),
         "graph": artifacts.put(_graph(request), "graph"),
     }
+    if origin.values:
+        facts["values"] = list(origin.values.items())
     given = request.fidelity.within(request.recipe.epochs)
     if not given.full:
         whole = request.recipe.epochs
@@ -80,8 +82,8 @@ def facts_of(request: Train, report: Report, artifacts: Artifacts, base: str | N
     if groups:
         facts["tensors"] = put_groups(artifacts, groups, base)
     facts = json.loads(json.dumps(facts, allow_nan=False))
-    for name in ("moves", "curve"):
-        text = json.dumps(facts[name])
+    for name in ("moves", "curve", "values"):
+        text = json.dumps(facts.get(name, ()))
         if len(text) > LONGEST:
             facts[name] = {"artifact": artifacts.put(text.encode(), "json")}
     return facts

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from archgraph.errors import SettingError
-from archgraph.evaluation import Evaluator, Ledger, Measure, Report, Request, Train, describe
+from archgraph.evaluation import Evaluator, Ledger, Measure, Report, Request, Train
 from archgraph.evaluation.fit import graph_of
 from archgraph.search.answers import Answers
 from archgraph.search.budget import Budget
@@ -230,8 +230,10 @@ class _Loop:
         """Return a failed report when a candidate is larger than the budget allows."""
         if not isinstance(entry.request, Train):
             return None
-        size = describe(graph_of(entry.request))
-        refusal = self.budget.refuses(size["params"], size["macs"])
+        if self.budget.max_params is None and self.budget.max_macs is None:
+            return None
+        size = self.evaluator.describe(graph_of(entry.request))
+        refusal = self.budget.refuses(size.get("params", 0.0), size.get("macs", 0.0))
         return Report(entry.key, metrics=size, failure=f"not trained: {refusal}") if refusal else None
 
     def _known(self, entry: _Open) -> Report | None:

@@ -12,6 +12,7 @@ from archgraph.search.facts import facts_in, facts_of, ledger_facts, mend, text_
 from archgraph.search.frozen import frozen
 from archgraph.search.goal import Goal
 from archgraph.search.trial import Trial
+from archgraph.spaces import Domain
 from archgraph.storage.address import masked
 from archgraph.storage.artifacts import Artifacts
 from archgraph.storage.claims import Claim, Claims
@@ -39,6 +40,7 @@ class Records:
         self._by_key: dict[str, Trial] = {}
         self._by_network: dict[str, Trial] = {}
         self._damaged: set[str] = set()
+        self.domains: Mapping[str, Domain] = {}  # of the parameters that are searched, for what looks at the storage
 
     # ------------------------------------------------------------------ writing
     def record(self, request: Train, report: Report, spent: Ledger | None = None) -> Trial:
@@ -90,7 +92,10 @@ class Records:
             broken = {str(one): one.violation(report.metrics) for one in self.goal.constraints}
             facts["violations"] = {name: text_of(by) for name, by in broken.items()}
         with quiet(), reported(self.storage_url):
-            self.optuna.add_trial(frozen(facts, report, self.goal))
+            try:
+                self.optuna.add_trial(frozen(facts, report, self.goal, self.domains))
+            except ValueError:  # another space had a parameter of this name and of another kind
+                self.optuna.add_trial(frozen(facts, report, self.goal))
 
     def keep(self, request: Train, report: Report) -> None:
         """Store a training that has ended before its turn to become a trial; :meth:`recall` knows it from now on.

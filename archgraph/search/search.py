@@ -16,14 +16,17 @@ from archgraph.errors import SettingError
 from archgraph.evaluation import Evaluator, Recipe
 from archgraph.evaluation.checkpoints import Checkpoints
 from archgraph.evaluation.evaluator import Progress
+from archgraph.evaluation.lookup import usual_recipe
 from archgraph.evaluation.paused import Paused
 from archgraph.metrics import Conditions
 from archgraph.search.budget import Budget
 from archgraph.search.driver import Driver, Setting
 from archgraph.search.goal import Aims, Bounds
 from archgraph.search.loop import Callback, run
+from archgraph.search.parameters import domains_of
 from archgraph.search.study import Study
 from archgraph.search.wanted import shown, wanted
+from archgraph.storage.storage import quiet
 from archgraph.tasks import Task, find
 from archgraph.workers.workers import check, hire
 
@@ -63,7 +66,7 @@ def search(
     Args:
         driver: the search method.
         task: a task, or its name.
-        recipe: how candidates are trained.
+        recipe: how candidates are trained; on a task that is answered from a table, as there, by default.
         budget: what may be spent; without one the driver decides when to stop.
         storage: None for memory, or a URL such as ``sqlite:///runs.db``.
         name: of the study; ``"<driver>-<task>-<seed>"`` by default.
@@ -97,7 +100,7 @@ def search(
     _check_numbers(threads, checkpoints)
     if isinstance(task, str):
         task = find(task, seed=seed, data_root=data_root)
-    recipe, budget = recipe or Recipe(), budget or Budget()
+    recipe, budget = recipe or usual_recipe(task), budget or Budget()
     recipe.build(torch.nn.Linear(1, 1))  # what is wrong with it is said before anything is stored
     conditions = conditions or Conditions()
     goal, measured = wanted(task, objective, constraints, metrics, conditions)
@@ -117,13 +120,16 @@ def search(
     if study.artifacts.folder is not None:
         evaluator.checkpoints = Checkpoints(study.artifacts.folder.absolute() / "checkpoints", checkpoints)
     study.note("stopped", "")
+    study.domains = domains_of(driver)
     alone = str(workers) in ("0", "1") and timeout is None
     with (
         _torch_threads(threads),
         _paused(study, alone=alone) as evaluator.paused,
         hire(workers, evaluator, timeout=timeout) as hands,
     ):
-        run(driver.begin(Setting(recipe, seed, goal)), evaluator, study, budget, callbacks, hands)
+        session = driver.begin(Setting(recipe, seed, goal, evaluator.describe))
+        with quiet():
+            run(session, evaluator, study, budget, callbacks, hands)
     return study
 
 

@@ -60,7 +60,7 @@ class Candidate:
             note = f"candidate {self.number} again, on more data"
             if before.data == fidelity.data:
                 note = f"candidate {self.number}, on from epoch {before.last(self.request.recipe.epochs)}"
-            origin = Origin(self.report.network.key, stage=origin.stage, note=note)
+            origin = Origin(self.report.network.key, stage=origin.stage, note=note, values=origin.values)
         self.asked += 1
         return replace(self.request, fidelity=fidelity, origin=origin)
 
@@ -143,6 +143,7 @@ class Staged(Session):
             raise SettingError("this request was not asked, or was told before", hint="tell what ask() returned, once")
         candidate = self._open.pop(place)[1]
         candidate.open, candidate.report = False, report
+        self.inner.hear(candidate.request, report)
         if candidate.stages:
             self.judge(candidate)
         else:

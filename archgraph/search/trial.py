@@ -36,6 +36,11 @@ class Trial:
         return not self.failure
 
     @property
+    def trained(self) -> bool:
+        """Whether there is a trained network: of a failure, and of what was looked up in a table, there is none."""
+        return "network" in self.facts or "weights" in self.facts
+
+    @property
     def failure(self) -> str:
         """Why the evaluation failed, empty when it did not."""
         return str(self.facts.get("failure", ""))
@@ -76,6 +81,11 @@ class Trial:
     def moves(self) -> tuple[str, ...]:
         """The moves that made it from its parent, as text."""
         return tuple(fact(self.facts, "moves", self.artifacts))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The named parameters of the space that it was drawn from; empty where it was not."""
+        return dict(fact(self.facts, "values", self.artifacts))
 
     @property
     def stage(self) -> int:
@@ -136,8 +146,12 @@ class Trial:
         """
         if "weights" in self.facts:  # of an earlier version
             return Network(self.graph, _stored(self.artifacts.get(self.facts["weights"])))
-        if "network" not in self.facts:
-            raise DataError(f"trial {self.number} has no network: {self.failure or 'it was never trained'}")
+        if not self.trained:
+            table = "its metrics are from a table"
+            raise DataError(
+                f"trial {self.number} has no network: {self.failure or table}",
+                hint=None if self.failure else "train one: find(task).table.network(trial.graph) is its graph",
+            )
         return Network(self.graph, self._group(NETWORK))
 
     @cached_property
@@ -165,7 +179,7 @@ class Trial:
         return Report(
             self.facts["key"],
             self.metrics,
-            self.network if self.ok else None,
+            self.network if self.trained else None,
             self.state,
             curve=self.curve,
             ledger=self.ledger,

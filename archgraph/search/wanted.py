@@ -11,6 +11,7 @@ from archgraph.metrics import Conditions, find_metric
 from archgraph.registry import METRICS
 from archgraph.search.goal import Aims, Bounds, Goal
 from archgraph.tasks import Task
+from archgraph.tasks.tabular import Tabular
 
 SIZES = ("params", "macs", "units", "depth")
 """Metrics of the graph that every report carries."""
@@ -66,7 +67,8 @@ def full_name(task: Task, name: str, what: str = "metric") -> str:
     for full in (name, f"val.{name}"):
         if full in carried:
             return full
-    more = [one for one in METRICS if find_metric(one).of != "predictions"]
+    tabular = isinstance(task, Tabular)
+    more = [one for one in METRICS if find_metric(one).of != "predictions" and not tabular]
     if name in more:
         return name
     raise UnknownName.among(what, name, list(dict.fromkeys((*carried, *more))))
@@ -74,6 +76,8 @@ def full_name(task: Task, name: str, what: str = "metric") -> str:
 
 def _carried(task: Task) -> list[str]:
     """Return the names of the metrics that every report on a training carries."""
+    if isinstance(task, Tabular):
+        return list(task.metrics)
     return [f"{split}.{metric}" for split in ("val", "train") for metric in task.loss.metrics] + list(SIZES)
 
 

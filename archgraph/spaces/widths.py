@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 from archgraph.errors import SettingError
 from archgraph.graph import Graph, label
 from archgraph.moves import Duplicate, Prune, resizable
+from archgraph.spaces.domain import Domain, Value
+from archgraph.spaces.interval import Int
+from archgraph.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Widths:
-    """A graph with every layer that can be resized drawn at a width of its own.
+class Widths(Space):
+    """A graph with every layer that can be resized at a width of its own.
 
-    Layers whose units are coupled get one width; units that may not be resized stay. The factor is log-uniform between
-    ``low`` and ``high``.
+    Layers whose units are coupled get one width, a parameter named for the first of them; units that may not be resized
+    stay and are not counted in it. Widths are drawn log-uniformly between ``low`` and ``high`` times what they are.
 
     Args:
         graph: the graph at factor one.
@@ -34,19 +41,43 @@ class Widths:
         if not 0.0 < self.low <= self.high < float("inf"):
             raise SettingError("width factors must be positive, finite and in order", got=(self.low, self.high))
 
-    def sample(self, seed: int) -> Graph:
-        """Return the graph that a seed stands for."""
-        random_numbers, graph = random.Random(seed), self.graph
-        labels = label(graph)
-        done: set[int] = set()
-        for name, _ in resizable(self.graph):
-            factor = self.low * (self.high / self.low) ** random_numbers.random()
-            owned = set(labels.of[name].tolist())
-            if not owned & done:
-                done |= owned
-                units = len(_free(graph, name))
-                graph = _resized(graph, name, max(1, round(factor * units)))
+    @cached_property
+    def domains(self) -> Mapping[str, Domain]:
+        found = {
+            name: Int(self._scaled(self.low, units), self._scaled(self.high, units), log=True)
+            for name, units in self._own.items()
+            if units
+        }
+        return MappingProxyType(found)
+
+    def draw(self, seed: int) -> dict[str, Value]:
+        numbers, values = random.Random(seed), {}
+        for name, units in self._own.items():  # a factor for each, so that a graph's widths hang on its nodes alone
+            factor = self.low * (self.high / self.low) ** numbers.random()
+            if units:
+                values[name] = self._scaled(factor, units)
+        return self.canonical(values)
+
+    def build(self, values: Mapping[str, Any], seed: int = 0) -> Graph:
+        graph = self.graph
+        for name, width in self.canonical(values).items():
+            graph = _resized(graph, name, int(width))
         return graph
+
+    @cached_property
+    def _own(self) -> dict[str, int]:
+        """Sets of coupled units of every node that can be resized; 0 where they are those of a node before it."""
+        labels, done = label(self.graph), set[int]()
+        found = {}
+        for name, _ in resizable(self.graph):
+            owned = set(labels.of[name].tolist())
+            found[name] = 0 if owned & done else len(_free(self.graph, name))
+            done |= owned
+        return found
+
+    @staticmethod
+    def _scaled(factor: float, units: int) -> int:
+        return max(1, round(factor * units))
 
 
 def _resized(graph: Graph, name: str, wanted: int) -> Graph:

@@ -208,6 +208,9 @@ def quiet() -> Iterator[None]:
     import optuna
 
     level = optuna.logging.get_verbosity()
+    if level == optuna.logging.ERROR:  # within another one: setting it empties the caches of all loggers
+        yield
+        return
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         yield

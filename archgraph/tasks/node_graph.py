@@ -29,6 +29,7 @@ class NodeGraph:
         y: labels of all nodes, ``[N]`` int64; :data:`UNKNOWN` where there is none.
         edge_index: edges from ``edge_index[0]`` to ``edge_index[1]``, ``[2, E]`` int64, as PyTorch Geometric has them;
             an undirected link is there in both directions.
+        edge_weight: one number an edge, ``[E]`` floating point; None where all count alike.
         rows: the nodes of each split, ``[count]`` int64, in the order of the split's samples.
 
     Raises:
@@ -40,6 +41,7 @@ class NodeGraph:
     y: Tensor
     edge_index: Tensor
     rows: Mapping[str, Tensor]
+    edge_weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         for what, right, expected, got in self._rules():
@@ -52,6 +54,10 @@ class NodeGraph:
         yield "labels", self.y.shape == (nodes,) and self.y.dtype == torch.int64, f"[{nodes}] int64", _kind(self.y)
         yield "edges", edges.ndim == 2 and len(edges) == 2 and edges.dtype == torch.int64, "[2, E] int64", _kind(edges)
         yield "edges", _within(edges, nodes), f"nodes 0 to {nodes - 1}", _span(edges)
+        if (weight := self.edge_weight) is not None:
+            fits = weight.shape == edges.shape[1:] and weight.is_floating_point()
+            yield "weights of edges", fits, f"[{edges.shape[1]}] floating point", _kind(weight)
+            yield "weights of edges", bool(weight.isfinite().all()), "numbers", "NaN or inf"
         yield "splits", set(self.rows) == set(SPLITS), ", ".join(SPLITS), ", ".join(self.rows)
         for name, rows in self.rows.items():
             where = f"rows of split {name!r}"
@@ -81,11 +87,35 @@ class NodeGraph:
     def tensors(self) -> Iterator[Tensor]:
         """Yield all tensors in a fixed order."""
         yield from (self.x, self.y, self.edge_index, *(self.rows[name] for name in SPLITS))
+        if self.edge_weight is not None:
+            yield self.edge_weight
+
+    @property
+    def degree(self) -> int:
+        """How many edges end at a node, on the average, as :class:`archgraph.ops.Edges` has it."""
+        return max(1, round(self.edge_index.shape[1] / max(1, len(self))))
+
+    def features(self, dtype: torch.dtype) -> Tensor:  # [N, D]
+        """Return the features in a floating-point type; they are converted once."""
+        if self.x.dtype == dtype:
+            return self.x
+        known: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_features", {})
+        return known.setdefault(dtype, self.x.to(dtype))
 
     def to(self, device: torch.device | str) -> NodeGraph:
-        """Return the graph on ``device``; tensors already there are shared."""
-        rows = {name: rows.to(device) for name, rows in self.rows.items()}
-        return NodeGraph(self.x.to(device), self.y.to(device), self.edge_index.to(device), rows)
+        """Return the graph on ``device``; a copy is made once and kept."""
+        device = torch.device(device)
+        if self.x.device == device:
+            return self
+        copies: dict[torch.device, NodeGraph] = self.__dict__.setdefault("_copies", {})
+        if device not in copies:
+            rows = {name: rows.to(device) for name, rows in self.rows.items()}
+            weight = None if self.edge_weight is None else self.edge_weight.to(device)
+            copies[device] = NodeGraph(self.x.to(device), self.y.to(device), self.edge_index.to(device), rows, weight)
+        return copies[device]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (NodeGraph, (self.x, self.y, self.edge_index, dict(self.rows), self.edge_weight))  # without the copies
 
 
 def _kind(tensor: Tensor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from archgraph import ops
 from archgraph.errors import DataError
 from archgraph.graph import Graph, Op, chain
+from archgraph.tasks.tabular import Tabular
 from archgraph.tasks.task import Task
 
 CHANNELS = 4
@@ -22,11 +23,14 @@ def seed_graph(task: Task) -> Graph:
 
     Images get two convolutions with batch norm and SiLU, the second of stride 2, and global average pooling; vectors
     get two hidden layers with SiLU. The toy of the splitting papers gets the papers' network, one Gaussian neuron
-    without biases, as its input holds a constant already.
+    without biases, as its input holds a constant already. Of a task that is answered from a table it is one that the
+    table has.
 
     Raises:
         DataError: when inputs are neither images nor vectors, which only a graph of your own can take.
     """
+    if isinstance(task, Tabular):
+        return task.example
     shape, outputs = task.input_shape, task.outputs
     if task.name.partition(":")[0] == "toy-rbf":
         hidden: list[Op] = [ops.Linear(1, bias=False), ops.Gaussian(), ops.Linear(outputs, bias=False)]

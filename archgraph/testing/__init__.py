@@ -2,5 +2,6 @@
 
 from archgraph.testing.moves import check_move
 from archgraph.testing.ops import check_op
+from archgraph.testing.spaces import check_space
 
-__all__ = ["check_move", "check_op"]
+__all__ = ["check_move", "check_op", "check_space"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archgraph.errors import ArchGraphError, MoveRefused
 from archgraph.graph import (
+    GRAPHS,
+    SAMPLES,
     Absorb,
     Along,
     Edit,
@@ -29,9 +32,12 @@ from archgraph.graph import (
 )
 from archgraph.net import Network
 from archgraph.ops import Conv1d, Conv2d, Conv3d, Embedding, Flatten, Input, Linear, Unsqueeze
+from archgraph.ops.edges import EDGES, graph_input, source_of
 from archgraph.registry import OPS
 
 BATCH = 3
+GROUPS = 2
+"""Graphs that the nodes of a batch are of."""
 EXACT = 1e-10
 """Largest relative change of outputs, in float64, of a rewrite that keeps the function."""
 
@@ -45,7 +51,8 @@ def check_op(op: Op, *input_shapes: Shape | Sequence[int]) -> None:
 
     Args:
         op: the op, a value of a registered class.
-        *input_shapes: shapes that it accepts, without the batch axis; plain tuples have their units first.
+        *input_shapes: shapes that it accepts, without the batch axis; plain tuples have their units first. Those of
+            edges are what the ops that take them infer, such as ``Edges(3).infer()``.
 
     Raises:
         AssertionError: for the first promise that is broken, with both sides of it.
@@ -71,7 +78,10 @@ def _expect(holds: bool, op: Op, what: str, *, said: object, found: object) -> N
 def _alone(op: Op, shapes: tuple[Shape, ...]) -> Graph:
     build = GraphBuilder()
     dtype = "int64" if isinstance(op, Embedding) else "float32"
-    sources = [build(Input(shape.dims, shape.unit_axis, dtype), name=f"in{n}") for n, shape in enumerate(shapes)]
+    sources = [
+        build(source_of(shape) or Input(shape.dims, shape.unit_axis, dtype), name=f"in{n}")
+        for n, shape in enumerate(shapes)
+    ]
     return build.graph(build(op, *sources, name="op"))
 
 
@@ -93,7 +103,9 @@ def _batches(graph: Graph) -> tuple[Tensor, ...]:
     batches = []
     for name in graph.inputs:
         sizes, op = (BATCH, *graph.shape(name).dims), graph.op(name)
-        if isinstance(op, Input) and op.dtype != "float32":
+        if (given := graph_input(graph, name, BATCH, draw)) is not None:
+            batches.append(given)
+        elif isinstance(op, Input) and op.dtype != "float32":
             batches.append(torch.randint(words, sizes, generator=draw, dtype=getattr(torch, op.dtype)))
         else:
             batches.append(torch.randn(*sizes, generator=draw, dtype=torch.float64))
@@ -139,6 +151,7 @@ def _check_tensors(op: Op, shapes: tuple[Shape, ...]) -> None:
     units = {Along("out", reads): out for reads in (False, True)}
     units |= {Along("in", True, place): shape.units for place, shape in enumerate(shapes)}
     units |= {Along(axis, reads): size for axis, size in op.inner(*shapes).items() for reads in (False, True)}
+    units |= {Along(axis, inverse=True): size for axis, size in op.inner(*shapes).items()}
     for key, spec in specs.items():
         for size, role in zip(spec.shape, spec.axes, strict=True):
             wanted = length(role, size, units)
@@ -147,7 +160,11 @@ def _check_tensors(op: Op, shapes: tuple[Shape, ...]) -> None:
 
 def _check_output(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
     result = _run(network, inputs)
-    said = (BATCH, *network.graph.shape("op").dims)
+    shape = network.graph.shape("op")
+    rows = {SAMPLES: BATCH, GRAPHS: GROUPS}.get(shape.rows)
+    if rows is None:
+        return  # edges, of which there may be any number
+    said = (rows, *shape.dims)
     _expect(tuple(result.shape) == said, op, "output shape", said=said, found=tuple(result.shape))
     trained = tuple(_run(network, inputs, train=True).shape)
     _expect(trained == said, op, "output shape in train mode", said=said, found=trained)
@@ -162,7 +179,13 @@ def _check_macs(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
     with fused, FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*inputs)
     found = counter.get_total_flops() / 2 / BATCH
-    said = op.macs(*network.graph.input_shapes("op"))
+    shapes = network.graph.input_shapes("op")
+    said = op.macs(*shapes)
+    if any(shape.rows == EDGES for shape in shapes):  # sums over edges are not counted by torch
+        more = [replace(shape, dims=(shape.positions + 1, 1)) if shape.rows == EDGES else shape for shape in shapes]
+        fits = said >= found and op.macs(*more) >= said
+        _expect(fits, op, "MACs on one node, those over edges too", said=said, found=found)
+        return
     _expect(said == found, op, "MACs on one sample", said=said, found=found)
 
 
@@ -174,7 +197,7 @@ def _check_rule(op: Op, network: Network, inputs: tuple[Tensor, ...]) -> None:
         return
     before = _run(network, inputs)
     for place, shape in enumerate(shapes):
-        for unit in range(shape.units):
+        for unit in range(shape.units) if shape.mixes else ():
             if isinstance(rule, Invariant):
                 allowed = set(range(out.units)) if place in rule.broadcast else {unit}
             elif isinstance(rule, Merge):
@@ -209,9 +232,14 @@ def _check_resizing(op: Op, shapes: tuple[Shape, ...]) -> None:
     """Duplicate units in a small network around the op: the new tensors fit, and the function stays."""
     if isinstance(op, Embedding):
         return _check_own_units(op, shapes[0])
+    if not op.output(*shapes).mixes:
+        return  # no layer reads edges as units
     build = GraphBuilder()
     makers: list[str] = []
     for place, shape in enumerate(shapes):
+        if (given := source_of(shape)) is not None:
+            makers.append(build(given, name=f"in{place}"))
+            continue
         maker = _maker(shape)
         if maker is None:
             return  # no op makes units of this layout
@@ -223,7 +251,8 @@ def _check_resizing(op: Op, shapes: tuple[Shape, ...]) -> None:
     rule = op.rule(*shapes)
     spread = [makers[place] for place in rule.broadcast] if isinstance(rule, Invariant) else []
     inner = [f"op.{axis}" for axis in op.inner(*shapes)]
-    for name in dict.fromkeys((*makers, *(("op",) if isinstance(rule, Absorb | Fixed) else ()), *inner)):
+    made = [name for name, shape in zip(makers, shapes, strict=True) if shape.mixes]
+    for name in dict.fromkeys((*made, *(("op",) if isinstance(rule, Absorb | Fixed) else ()), *inner)):
         try:
             edit = resize(graph, name, _copies(graph.units(name)))
         except MoveRefused as error:

@@ -17,7 +17,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("eval", "train"),
     "judge": ("train", "val"),
 }
-_SWITCHES = ("halves", "scratch", "line_search", "calibrate")
+_SWITCHES = ("halves", "scratch", "careful", "line_search", "calibrate")
 
 
 def kinds_of(given: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,8 +40,8 @@ from optimizers.growth.stages import Stages
 class FireflyDescent(Stages):
     """Grow a network by what lowers its loss most: splits, new units, new layers, new edges.
 
-    A stage that does not lower the loss is rejected, leaves the network as it was, and ends the growth. What the scores
-    promise and what the loss does before any training stand in every trial.
+    A stage that does not lower the loss is tried once more, carefully, then rejected: it leaves the network as it was
+    and ends the growth. What the scores promise and what the loss does before any training stand in every trial.
 
     Args:
         graph: where to start: a graph, or a network that is trained on.
@@ -52,7 +52,7 @@ class FireflyDescent(Stages):
         stages: stages at most; None for as many as help and the budget allows.
         tune: recipe of the trainings after the first; the search's own by default.
         samples: training samples used for scores; None for all.
-        new_units: fresh units that are tried at every node; as many as it has by default.
+        new_units: fresh units that are tried at every node; as many as it has by default, eight at least.
         layer_width: units that are tried in every inserted layer; as many as the node behind which it stands by
             default.
         kernel_size: of inserted convolutions, odd, in pixels.
@@ -72,6 +72,9 @@ class FireflyDescent(Stages):
         mode: ``"eval"`` scores and measures with batch norm's running statistics, ``"train"`` with those of data.
         halves: whether directions come from one half of the samples and scores from the other.
         confidence: how many standard errors below zero a score must be.
+        careful: whether a stage in which nothing helps is tried once more before it is rejected, with a descent that
+            starts on the downhill side of every gate, no further open than lowers the loss
+            (:class:`archgraph.overgrown.Descent`).
         line_search: whether gates are tried further and less open too.
         judge: split on which openings are measured: ``"train"``, or ``"val"`` for samples on which nothing was learned.
         calibrate: whether batch norm gets statistics for fresh units before training.
@@ -110,6 +113,7 @@ class FireflyDescent(Stages):
     mode: str = "eval"
     halves: bool = True
     confidence: float = 0.0
+    careful: bool = True
     line_search: bool = True
     judge: str = "train"
     calibrate: bool = True
@@ -125,19 +129,27 @@ class FireflyDescent(Stages):
         Overgrowth.of(self.options(0))
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
+        found = yield from self._attempt(report, number, seed, careful=False)
+        if isinstance(found, _Refused) and found.helpless and self.careful:
+            found = yield from self._attempt(report, number, seed, careful=True)
+        return found.reason if isinstance(found, _Refused) else [found]
+
+    def _attempt(self, report: Report, number: int, seed: int, *, careful: bool) -> Asking[Grown | _Refused]:
+        """Return the network after a stage, or why there is none."""
         parent = report.network
         assert parent is not None
-        options = self.options(rng.derive(seed, "candidates", number))
+        options = self.options(rng.derive(seed, "candidates", number)) | ({"careful": True} if careful else {})
         scored = yield Score(parent, "firefly", samples=self.samples, seed=seed, options=options)
         if not scored.ok:
-            return f"stage {number} could not be scored: {scored.failure}"
+            return _Refused(f"stage {number} could not be scored: {scored.failure}")
         if not scored.scores:
-            return f"nothing is left to grow: {_reasons(scored) or 'no unit of the graph may be resized'}"
+            reason = _reasons(scored) or "no unit of the graph may be resized"
+            return _Refused(f"nothing is left to grow: {reason}")
         overlay = overlay_of(exact(parent), scored.scores, Overgrowth.of(options))
         index = _sure(overlay, scored.scores, self.confidence)
         chosen = self._chosen(parent.graph, overlay, index)
-        if isinstance(chosen, str):
-            return f"nothing is left to grow: {chosen}"
+        if isinstance(chosen, _Refused):
+            return chosen
         ray = Ray(
             overlay,
             point_of(overlay, scored.scores),
@@ -149,26 +161,28 @@ class FireflyDescent(Stages):
         )
         try:
             opening = yield from ray.best()
-            if opening.measured >= 0.0:
+            if not opening.measured < 0.0:
                 tried = f" from 1 down to {opening.share:g}" if self.line_search else ""
-                return f"stage {number} was rejected: no opening{tried} lowers the {self.judge} loss"
+                reason = f"stage {number} was rejected: no opening{tried} lowers the {self.judge} loss"
+                return _Refused(reason, helpless=True)
             network, grown = opening.network, ray.grown(opening)
             if self.calibrate and self.mode == "eval":
                 network = yield from settled(network, grown.edits)
         except EvaluationFailed as error:
-            return f"stage {number} could not be measured: {error.what}"
+            return _Refused(f"stage {number} could not be measured: {error.what}")
         state = report.state if self.state == "carry" else None
         for edit in grown.edits:
             state = None if state is None else inherit_state(edit, state)
+        notes = (_said(grown, opening), "carefully" if careful else "", _reasons(scored))
         origin = Origin(
             parent.key,
             tuple(map(repr, moves_of(parent.graph, grown.candidates))),
             number,
             predicted=opening.predicted,
             measured=opening.measured,
-            note="; ".join(part for part in (_said(grown, opening), _reasons(scored)) if part),
+            note="; ".join(part for part in notes if part),
         )
-        return [Grown(network.to(parent.dtype), state, origin)]
+        return Grown(network.to(parent.dtype), state, origin)
 
     def options(self, seed: int) -> dict[str, Any]:
         """Return the options of the criterion ``"firefly"``.
@@ -180,7 +194,7 @@ class FireflyDescent(Stages):
         own = {name: getattr(self, name) for name in (*names, "halves")}
         return own | {"steps": self.descent_steps, "lr": self.descent_lr, "seed": seed}
 
-    def _chosen(self, graph: Graph, overlay: Overlay, index: Tensor) -> tuple[int, ...] | str:
+    def _chosen(self, graph: Graph, overlay: Overlay, index: Tensor) -> tuple[int, ...] | _Refused:
         """Return the gates to open, or why there are none."""
         units = sum(one.gates for one in candidates(graph, ("split",)))
         limits, allowance = self.allowance.limits(graph, units), self.allowance
@@ -200,7 +214,16 @@ class FireflyDescent(Stages):
         )
         if chosen:
             return chosen
-        return allowance.exceeded(graph, units) if bool((index < 0.0).any()) else "no candidate lowers the loss"
+        if bool((index < 0.0).any()):
+            return _Refused(f"nothing is left to grow: {allowance.exceeded(graph, units)}")
+        return _Refused("nothing is left to grow: no candidate lowers the loss", helpless=True)
+
+
+class _Refused(NamedTuple):
+    """Why a stage came to nothing, and whether because nothing that it tried lowers the loss."""
+
+    reason: str
+    helpless: bool = False
 
 
 def _sure(overlay: Overlay, scores: Mapping[str, SiteScore], confidence: float) -> Tensor:  # [G]

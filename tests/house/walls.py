@@ -41,13 +41,14 @@ TOP = len(FLOORS)
 DOORS = {
     ("archgraph.graph", "archgraph.registry"),  # the text form finds ops by their registered names
     ("archgraph.linalg", "archgraph.registry"),  # a plug-in's table is below what it names
+    ("archgraph.tasks", "archgraph.spaces"),  # a table is looked up by what the graphs of its space are
     ("archgraph.cli", "archgraph.comparison"),  # the command line runs comparisons
 }
 
 TORCH_FREE = {"archgraph.errors", "archgraph.rng", "archgraph.registry", "archgraph.graph"}
 TORCH = ("torch", "torchvision", "torchmetrics", "torch_geometric", "botorch", "gpytorch", "safetensors.torch")
 
-SHARED_DRIVER_PARTS = {"optimizers.growth"}
+SHARED_DRIVER_PARTS = {"optimizers.bayesian", "optimizers.growth", "optimizers.proposing"}
 HOMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST = 400
 FOLDERS = (*PACKAGES, "tests", "examples", "benchmarks")

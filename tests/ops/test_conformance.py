@@ -12,10 +12,54 @@ from archgraph.testing import check_op
 VECTOR, TOKENS, LINE, IMAGE = Shape((5,)), Shape((3, 7), unit_axis=1), Shape((4, 7)), Shape((4, 7, 9))
 VOLUME, GRID = Shape((2, 5, 4, 7)), Shape((2, 3, 5), unit_axis=2)
 
-ELSEWHERE = {"Opaque"}
-"""Ops that hold a module of the user; they have tests of their own."""
+EDGES, WEIGHTS, MEMBERSHIP = ops.Edges(3).infer(), ops.EdgeWeights().infer(), ops.Membership().infer()
+NODES, WEIGHTED = (VECTOR, EDGES), (VECTOR, EDGES, WEIGHTS)
+
+ELSEWHERE = {"Opaque", "Zero"}
+"""Ops that hold a module of the user, or hand on nothing; they have tests of their own."""
 
 CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
+    "edges": (ops.Edges(2), ()),
+    "edge-weights": (ops.EdgeWeights(), ()),
+    "membership": (ops.Membership(), ()),
+    "drop-edge": (ops.DropEdge(0.2), (EDGES,)),
+    "gcn": (ops.GCNConv(6), NODES),
+    "gcn-weighted": (ops.GCNConv(6, improved=True, bias=False), WEIGHTED),
+    "gcn-plain": (ops.GCNConv(6, normalize=False), WEIGHTED),
+    "gcn-without-loops": (ops.GCNConv(6, add_self_loops=False), NODES),
+    "sgc": (ops.SGConv(6, K=2), NODES),
+    "sgc-weighted": (ops.SGConv(6, K=2, bias=False), WEIGHTED),
+    "tag": (ops.TAGConv(6, K=2), NODES),
+    "tag-weighted": (ops.TAGConv(6, K=1, bias=False, normalize=False), WEIGHTED),
+    "cheb": (ops.ChebConv(6, K=3), NODES),
+    "cheb-weighted": (ops.ChebConv(6, K=1, normalization="rw", bias=False), WEIGHTED),
+    "sage": (ops.SAGEConv(6), NODES),
+    "sage-max": (ops.SAGEConv(6, aggr="max", root_weight=False), NODES),
+    "sage-unit-length": (ops.SAGEConv(6, aggr="sum", normalize=True, bias=False), NODES),
+    "appnp": (ops.APPNP(K=3, alpha=0.2), NODES),
+    "appnp-weighted": (ops.APPNP(K=2, normalize=False), WEIGHTED),
+    "gin": (ops.GINConv(0.3), NODES),
+    "gin-trained": (ops.GINConv(0.3, train_eps=True), NODES),
+    "gat": (ops.GATConv(3, heads=2), NODES),
+    "gat-mean": (ops.GATConv(3, heads=2, concat=False, bias=False, residual=True), NODES),
+    "gat-one-head": (ops.GATConv(3, dropout=0.3, residual=True), NODES),
+    "gat2": (ops.GATv2Conv(3, heads=2, bias=False), NODES),
+    "gat2-mean": (ops.GATv2Conv(3, heads=2, concat=False, residual=True), NODES),
+    "gat2-one-head": (ops.GATv2Conv(3, concat=False, add_self_loops=False), NODES),
+    "graph-transformer": (ops.TransformerConv(3, heads=2), NODES),
+    "graph-transformer-gated": (ops.TransformerConv(3, heads=2, beta=True, bias=False), NODES),
+    "graph-transformer-mean": (ops.TransformerConv(3, heads=2, concat=False, beta=True), NODES),
+    "graph-transformer-rootless": (ops.TransformerConv(3, concat=False, root_weight=False), NODES),
+    "pair-norm": (ops.PairNorm(2.0), (VECTOR,)),
+    "pair-norm-graphs": (ops.PairNorm(scale_individually=True), (VECTOR, MEMBERSHIP)),
+    "graph-norm": (ops.GraphNorm(), (VECTOR,)),
+    "graph-norm-graphs": (ops.GraphNorm(eps=1e-3), (VECTOR, MEMBERSHIP)),
+    "graph-layer-norm": (ops.GraphLayerNorm(), (VECTOR,)),
+    "graph-layer-norm-graphs": (ops.GraphLayerNorm(affine=False), (VECTOR, MEMBERSHIP)),
+    "graph-add-pool": (ops.GraphAddPool(), (VECTOR, MEMBERSHIP)),
+    "graph-mean-pool": (ops.GraphMeanPool(), (VECTOR, MEMBERSHIP)),
+    "graph-max-pool": (ops.GraphMaxPool(), (VECTOR, MEMBERSHIP)),
+    "graph-attention-pool": (ops.GraphAttentionPool(), (VECTOR, Shape((1,)), MEMBERSHIP)),
     "input": (ops.Input((3, 7)), ()),
     "input-tokens": (ops.Input((3, 7), unit_axis=-1), ()),
     "linear": (ops.Linear(7), (VECTOR,)),
@@ -111,6 +155,8 @@ CASES: dict[str, tuple[Op, tuple[Shape, ...]]] = {
     "glu-tokens": (ops.GLU(), (Shape((3, 8), unit_axis=1),)),
     "affine": (ops.Affine(0.5, shift=-2.0), (IMAGE,)),
     "affine-shift": (ops.Affine(shift=3.0), (VECTOR,)),
+    "gate": (ops.Gate(), (IMAGE,)),
+    "gate-tokens": (ops.Gate(init=-0.5), (TOKENS,)),
     "scale": (ops.Scale(), (IMAGE,)),
     "scale-tokens": (ops.Scale(init=1e-2), (TOKENS,)),
     "positional-embedding": (ops.PositionalEmbedding(), (TOKENS,)),

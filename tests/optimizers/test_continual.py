@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +79,62 @@ def test_growth_keeps_what_the_network_says(library: Library) -> None:
     assert (one - other).abs().max() < 1e-12
 
 
+def test_a_trace_of_firefly(library: Library) -> None:
+    settings: dict[str, Any] = {"grower": "firefly", "kinds": "unlock+new+split", "rounds": 2, "added": 2}
+    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", library=library, **settings)
+    requests, reports, reason = asked(driver, task(3))
+    names = [type(one).__name__ for one in requests]
+    assert names[:4] == ["Train", "Score", "Score", "Measure"] and names[-1] == "Train"
+    scores = [one for one in requests if isinstance(one, Score)]
+    assert [one.options["only"] is None for one in scores] == [True, False, True, False]
+    assert all(len(one.options["only"]) == 2 for one in scores[1::2])
+    trains = [one for one in requests if isinstance(one, Train)]
+    for earlier, later in pairwise(Plan.parse(one.origin.note) for one in trains):
+        made = [sum(map(len, plan.made(1).values())) for plan in (earlier, later)]
+        assert 1 <= made[1] - made[0] <= 4  # a split of another task's unit makes two
+    losses = [one.metrics["train.loss"] for one in reports if "train.loss" in one.metrics]
+    for train in trains[1:]:
+        measured = train.origin.measured
+        assert measured is not None and measured < 0.0 and train.origin.predicted is not None
+        assert any(abs(one - other - measured) < 1e-12 for one in losses for other in losses)
+        for node, units in train.frozen:  # what was learned before is as it was
+            known = library.network(0).weights[f"{node}.weight"]
+            rows = train.subject.weights[f"{node}.weight"][list(units)][:, : known.shape[1]]  # type: ignore[union-attr]
+            assert all(any(torch.equal(row[: len(own)], own) for own in known) for row in rows) or node == "b"
+    assert "after 2 rounds of growth" in reason
+    again, _, _ = asked(driver, task(3))
+    assert [one.key for one in again] == [one.key for one in requests]
+
+
+def test_a_round_that_does_not_help_is_rejected(library: Library) -> None:
+    """Every loss that is measured after an opening is told to be higher than before."""
+    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", grower="firefly", library=library)
+    session, evaluator = driver.begin(Setting(RECIPE, 0)), Evaluator(task(3), device="cpu")
+    measured: list[float] = []
+    trained = 0
+    while (request := session.ask()) is not None:
+        report = evaluator.evaluate(request)
+        trained += isinstance(request, Train)
+        if isinstance(request, Measure):
+            loss = report.metrics["train.loss"] if not measured else measured[0] + 1.0
+            measured.append(loss)
+            report = replace(report, metrics={"train.loss": loss})
+        session.tell(request, report)
+    assert trained == 1 and len(measured) == 1 + 1 + 8  # before, as found, eight times half
+    assert "round 1 was rejected: no opening from 1 down to 0.00390625 lowers the train loss" in session.reason
+
+
+def test_firefly_from_the_first_task_on() -> None:
+    study = search(
+        Continual(TRUNK, target="train.loss<=0.45", rounds=8, grower="firefly", kinds="new+split"),
+        task=task(),
+        recipe=Recipe(epochs=15, lr=0.03),
+    )
+    assert study.trials[-1].metrics["train.loss"] <= 0.45 and "is met after" in study.stopped
+    assert lineage(study.trials, study.trials[-1])[-1].graph == study.trials[-1].graph
+    assert all(trial.measured < 0.0 for trial in study.trials[1:])
+
+
 @pytest.mark.parametrize("kinds", ["unlock", "new"])
 def test_kinds(library: Library, kinds: str) -> None:
     driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", rounds=1, kinds=kinds, library=library)
@@ -137,6 +194,8 @@ def test_settings_from_text() -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "kind": ({"kinds": "unlok"}, UnknownName, "did you mean 'unlock'"),
+    "grower": ({"grower": "fire-fly"}, UnknownName, "did you mean 'firefly'"),
+    "split": ({"kinds": "new+split", "grower": "gradient"}, SettingError, "the gradient of a split is zero"),
     "no kind": ({"kinds": ()}, SettingError, "needs rounds=0"),
     "rounds": ({"rounds": -1}, SettingError, "rounds must be"),
     "added": ({"added": 0}, SettingError, "added must be"),
@@ -156,10 +215,11 @@ def test_wrong_settings(settings: dict[str, Any], kind: type[Exception], words: 
 
 
 @pytest.mark.slow
-def test_digits_in_five_tasks() -> None:
+@pytest.mark.parametrize("settings", [{"grower": "gradient", "kinds": "unlock+new"}, {}], ids=["gradient", "usual"])
+def test_digits_in_five_tasks(settings: dict[str, Any]) -> None:
     """Mean accuracy at least 0.985 with at most 1000 trained numbers, fewer than networks apart, nothing forgotten."""
     silu = [ops.Linear(2), ops.SiLU(), ops.Linear(2), ops.SiLU(), ops.Linear(2)]
-    driver = Continual(chain(ops.Input((1, 8, 8)), ops.Flatten(), *silu))
+    driver = Continual(chain(ops.Input((1, 8, 8)), ops.Flatten(), *silu), **settings)
     recipe = Recipe(lr=1e-2, epochs=40, batch_size=64)
     grown, apart = (
         [learn(driver, "split-digits", recipe=recipe, seed=seed, share=share, device="cpu") for seed in range(3)]

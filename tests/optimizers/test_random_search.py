@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from archgraph import Budget, Graph, Recipe, Task, search
 from archgraph.errors import SettingError, UnknownName
 from archgraph.metrics import widths
 from archgraph.registry import DRIVERS
-from archgraph.spaces import Widths
+from archgraph.spaces import Domain, Space, Widths
 from optimizers import RandomSearch
 
 MLP = Graph.parse("x = Input((4,))\na = Linear(5)(x)\nf = SiLU()(a)\ny = Linear(3)(f)\nreturn y")
@@ -44,14 +45,18 @@ def test_the_budget_ends_it() -> None:
 
 
 def test_any_space_will_do() -> None:
-    @dataclass(frozen=True)
-    class Always:
-        def sample(self, seed: int) -> Graph:
+    class Always(Space):
+        domains: ClassVar[dict[str, Domain]] = {}
+
+        def build(self, values: Mapping[str, Any], seed: int = 0) -> Graph:
             return MLP
 
-    study = search(RandomSearch(Always(), candidates=2), task=TASK, recipe=RECIPE)
+    study = search(RandomSearch(Always(), candidates=2, replicates=2), task=TASK, recipe=RECIPE)
     assert [trial.graph for trial in study] == [MLP, MLP]
     assert study.trials[0].network != study.trials[1].network  # other weights to start from
+    once = search(RandomSearch(Always(), candidates=2), task=TASK, recipe=RECIPE)
+    assert len(once) == 1
+    assert once.stopped == "the last 500 proposals were refused: 500 were trained before"
 
 
 def test_settings_from_text() -> None:
@@ -68,7 +73,8 @@ def test_settings_from_text() -> None:
         ({"candidate": "3"}, UnknownName, "did you mean 'candidates'"),
         ({"hihg": "3"}, UnknownName, "did you mean 'high'"),
         ({"candidates": "many"}, SettingError, "'candidates'"),
-        ({"candidates": "-1"}, SettingError, "candidates must be at least 0"),
+        ({"candidates": "-1"}, SettingError, "candidates cannot be this"),
+        ({"space": "wdths"}, UnknownName, "did you mean 'widths'"),
         ({"low": "wide"}, SettingError, "'low'"),
         ({"low": "3", "high": "2"}, SettingError, "width factors"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archgraph import Graph
 from archgraph.errors import UnknownName
 from archgraph.overgrown import NewEdge, NewLayer, NewUnits, SplitUnits, candidates
 from tests.moves.graphs import GRAPHS
@@ -13,12 +14,13 @@ from tests.overgrown.families import FAMILIES
 def test_units_of_a_residual_stream_are_listed_once() -> None:
     graph = FAMILIES["residual stream"]
     assert candidates(graph, ("split",)) == (SplitUnits("a", (0, 1, 2)), SplitUnits("b", (0, 1, 2, 3)))
-    assert candidates(graph, ("new",)) == (NewUnits("a", 3), NewUnits("b", 4))
+    assert candidates(graph, ("new",)) == (NewUnits("a", 8), NewUnits("b", 8))
+    assert candidates(graph, ("new",), new_units=4) == (NewUnits("a", 4), NewUnits("b", 4))
     assert candidates(graph, ("new",), new_units=2) == (NewUnits("a", 2), NewUnits("b", 2))
 
 
 def test_pinned_units_are_not_listed() -> None:
-    assert candidates(FAMILIES["transformer"], ("split", "new")) == (SplitUnits("a", tuple(range(5))), NewUnits("a", 5))
+    assert candidates(FAMILIES["transformer"], ("split", "new")) == (SplitUnits("a", tuple(range(5))), NewUnits("a", 8))
 
 
 def test_layers_stand_where_a_layer_is_read() -> None:
@@ -55,3 +57,8 @@ def test_all_kinds_by_default_in_their_order() -> None:
 def test_an_unknown_kind() -> None:
     with pytest.raises(UnknownName, match="did you mean 'split'"):
         candidates(FAMILIES["concats"], ("splits",))
+
+
+def test_as_many_new_units_are_tried_as_there_are_and_eight_at_least() -> None:
+    graph = Graph.parse("x = Input((3,))\na = Linear(11)(x)\nr = Tanh()(a)\no = Linear(2)(r)\nreturn o")
+    assert candidates(graph, ("new",)) == (NewUnits("a", 11),)

@@ -120,7 +120,7 @@ def test_public_scores() -> None:
     network, x, y = case("concats")
     found = ag.score(network, "firefly", data=(x, y), loss="cross-entropy", steps=4, batch_size=24)
     assert set(found) == {"split a", "split b", "split c", "new a", "new b", "new c"}
-    assert found["new b"].shape == (5,)
+    assert found["new b"].shape == (8,)
 
 
 def test_what_cannot_grow_at_once_is_left_out_with_the_reason() -> None:

@@ -21,7 +21,7 @@ X = torch.randn(60, 6, generator=torch.Generator().manual_seed(0), dtype=torch.f
 TASK = Task.from_tensors(
     "own", X, (X[:, :3] * X[:, 3:]).argmax(1), loss="cross-entropy", outputs=3, dtype=torch.float64
 )
-GROWS = (SplitUnits("a", (0, 1, 2, 3)), SplitUnits("b", (0, 1, 2, 3, 4)), NewUnits("a", 4), NewUnits("b", 5))
+GROWS = (SplitUnits("a", (0, 1, 2, 3)), SplitUnits("b", (0, 1, 2, 3, 4)), NewUnits("a", 8), NewUnits("b", 8))
 
 
 def case(chosen: list[int], **more: Any) -> Ray:
@@ -50,7 +50,7 @@ def loss_of(network: Network) -> float:
         return float(TASK.loss(network.to_torch().eval()(split.x), split.y))
 
 
-@pytest.mark.parametrize("chosen", [[1, 3, 6], [10, 12, 15], [0, 5, 11, 17]], ids=["splits", "new", "both"])
+@pytest.mark.parametrize("chosen", [[1, 3, 6], [10, 12, 19], [0, 5, 11, 21]], ids=["splits", "new", "both"])
 def test_the_best_of_what_was_tried_is_what_is_grown(chosen: list[int]) -> None:
     ray = case(chosen)
     opening, losses = answered(ray.best())
@@ -64,12 +64,12 @@ def test_the_best_of_what_was_tried_is_what_is_grown(chosen: list[int]) -> None:
 
 
 def test_splits_go_as_far_as_helps_by_themselves() -> None:
-    ray = case([0, 5, 11, 17])
+    ray = case([0, 5, 11, 21])
     opening, losses = answered(ray.best())
     assert len(losses) >= 4
     assert opening.split_share != opening.share
     splits = sum(float(ray.index[one]) for one in (0, 5))
-    rest = sum(float(ray.index[one]) for one in (11, 17))
+    rest = sum(float(ray.index[one]) for one in (11, 21))
     expected = splits * opening.split_share**2 + rest * opening.share
     assert opening.predicted == pytest.approx(expected, rel=1e-12)
 

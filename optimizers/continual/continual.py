@@ -2,26 +2,30 @@
 
 A task begins with all units that earlier tasks have made, which stay as they are to the bit, and a head of its own.
 While it misses its target, units are set free: frozen ones are unlocked (a copy in the same slot, for this task alone),
-new ones open new slots; those with the greatest squared gradient first. As a driver on an ordinary task it grows a
-small network until it is good enough; :func:`archgraph.continual.learn` takes it through a sequence of tasks.
+new ones open new slots, and units part where all that reads them is the task's own. As a driver on an ordinary task it
+grows a small network until it is good enough; :func:`archgraph.continual.learn` takes it through a sequence of tasks.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from archgraph import rng
-from archgraph.continual import Chapter, Gains, Library, Plan, Widened, trimmed, widened
+from archgraph.continual import Library, Plan, trimmed
 from archgraph.errors import SettingError, UnknownName
-from archgraph.evaluation import Origin, Recipe, Report, Score, Train
+from archgraph.evaluation import Origin, Recipe, Report, Train
 from archgraph.graph import Graph
-from archgraph.net import Network, State
+from archgraph.net import Network
 from archgraph.search import Constraint, Driver, Setting, Steps, default_settings
+from optimizers.continual.by_firefly import by_firefly
+from optimizers.continual.by_gradient import by_gradient
+from optimizers.continual.freed import Freed, Lesson
+from optimizers.growth.asking import Asking
 
-KINDS = ("unlock", "new")
+KINDS = ("unlock", "new", "split")
+GROWERS = {"gradient": by_gradient, "firefly": by_firefly}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,10 @@ class Continual(Driver):
         target: when a task is learned: a bound on a metric of the validation split, ``"accuracy>=0.99"``.
         rounds: rounds of growth at most.
         added: units that are set free in a round.
-        kinds: what may be set free, ``"unlock"``, ``"new"`` or both, as a tuple or with ``+`` between them.
+        grower: how it is chosen what to set free: ``"gradient"``, by squared gradients of the numbers that may then
+            move, or ``"firefly"``, by what the loss does over an overlay of all there is.
+        kinds: what may be set free, ``"unlock"``, ``"new"`` and, by firefly, ``"split"``, as a tuple or with ``+``
+            between them.
         cost: what a gain is divided by: None for a unit, ``"params"`` for the numbers that it adds.
         probes: new units that are tried out at every home; of these the best are taken.
         tune: recipe of the trainings after the first of a task; the search's own by default.
@@ -52,7 +59,8 @@ class Continual(Driver):
     target: str = "accuracy>=0.99"
     rounds: int = 6
     added: int = 2
-    kinds: str | tuple[str, ...] = KINDS
+    grower: str = "gradient"
+    kinds: str | tuple[str, ...] = ("unlock", "new")
     cost: str | None = None
     probes: int = 4
     tune: Recipe | None = None
@@ -67,8 +75,14 @@ class Continual(Driver):
             if kind not in KINDS:
                 raise UnknownName.among("kind of growth", kind, KINDS)
         if not kinds:
-            raise SettingError("a task that cannot grow needs rounds=0", expected="unlock, new or both", got="no kinds")
+            raise SettingError(
+                "a task that cannot grow needs rounds=0", expected="some of unlock, new, split", got="no kinds"
+            )
         object.__setattr__(self, "kinds", kinds)
+        if self.grower not in GROWERS:
+            raise UnknownName.among("grower", self.grower, GROWERS)
+        if "split" in kinds and self.grower != "firefly":
+            raise SettingError("the gradient of a split is zero", expected="grower='firefly'", got="kinds with split")
         for name, least in (("rounds", 0), ("added", 1), ("probes", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -118,12 +132,8 @@ class Continual(Driver):
                 grown = yield from self._round(report, plan, number + 1, seed)
                 if isinstance(grown, str):
                     return f"{aim} is missed by {missed:.4g}: {grown}"
-                network, plan, state, origin = (
-                    grown.network,
-                    grown.plan,
-                    grown.state,
-                    self._origin(report, grown, number),
-                )
+                network, plan, state = grown.task.network, grown.task.plan, grown.task.state
+                origin = self._origin(report, grown, number)
                 recipe = self.tune or setting.recipe
         return f"{aim} is missed by {missed:.4g} after {self.rounds} rounds of growth"
 
@@ -146,31 +156,28 @@ class Continual(Driver):
             luck = rng.derive(seed, "train", number)
             yield Train(smaller, recipe.but(epochs=0), luck, None, origin, frozen=frozen)
 
-    def _origin(self, report: Report, grown: Widened, number: int) -> Origin:
+    def _origin(self, report: Report, grown: Freed, number: int) -> Origin:
         parent: Network = report.network  # type: ignore[assignment]
-        return Origin(parent.key, tuple(map(str, grown.moves)), stage=number + 1, note=str(grown.plan))
+        return Origin(
+            parent.key,
+            tuple(map(str, grown.task.moves)),
+            stage=number + 1,
+            predicted=grown.predicted,
+            measured=grown.measured,
+            note=str(grown.task.plan),
+        )
 
-    def _round(self, report: Report, plan: Plan, number: int, seed: int) -> Generator[Any, Report, Widened | str]:
+    def _round(self, report: Report, plan: Plan, number: int, seed: int) -> Asking[Freed | str]:
         """Return the task after one round of growth, or why it does not grow."""
         network: Network = report.network  # type: ignore[assignment]
-        state: State | None = report.state if self.state == "carry" else None
-        luck = rng.derive(seed, "probe", number)
-        draft = Chapter("", len(self.library), network.graph, plan, {})
-        homes = draft.homes.growable if "new" in self.kinds else ()
-        probed = widened(network, plan, self.library, dict.fromkeys(homes, self.probes), seed=luck, state=state)
-        scored = yield Score(probed.network, "gradient", samples=self.samples, seed=luck)
-        if not scored.ok:
-            return f"round {number} could not be scored: {scored.failure}"
-        whole = Chapter("", len(self.library), probed.network.graph, probed.plan, {})
-        gains = Gains(whole, scored.scores, probed.slots)
-        unlock: dict[str, list[int]] = defaultdict(list)
-        keep: dict[str, list[int]] = defaultdict(list)
-        for _ in range(self.added):
-            best = gains.best(per_param=self.cost == "params", unlock="unlock" in self.kinds)
-            if best is None:
-                break
-            gains.choose(best)
-            (keep if best.new else unlock)[best.unit.home].append(best.unit.slot)
-        if not unlock and not keep:
-            return "nothing that could be set free lowers the loss"
-        return probed.kept(keep).unlocked(unlock, len(self.library))
+        state = report.state if self.state == "carry" else None
+        lesson = Lesson(network, plan, state, self.library, number, rng.derive(seed, "probe", number))
+        found = yield from GROWERS[self.grower](
+            lesson,
+            kinds=tuple(self.kinds),
+            added=self.added,
+            probes=self.probes,
+            samples=self.samples,
+            per_param=self.cost == "params",
+        )
+        return found

@@ -1,0 +1,148 @@
+"""What goes into a network on a split of a task: its samples, or a whole graph of which some nodes count.
+
+A network that reads edges computes all nodes of the task's graph at once, and the loss and the metrics are those of the
+nodes of the split. A network that does not is fed with nodes as with any other samples.
+
+Letters: ``N`` samples, or nodes, ``D`` their features.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archgraph.errors import DataError
+from archgraph.graph import Graph
+from archgraph.ops import Edges, EdgeWeights, Input
+from archgraph.tasks import Split, Task
+from archgraph.tasks.node_graph import NodeGraph
+
+
+class Feed(ABC):
+    """A split as a network reads it.
+
+    Attributes:
+        y: targets ``[N, ...]``, one a sample of the split.
+    """
+
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @abstractmethod
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        """Cut the samples of the split, in an order ``[N]``, into those that go through the network at once."""
+
+    @abstractmethod
+    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+        """Return what the network is given for a batch: one tensor an input."""
+
+    @abstractmethod
+    def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
+        """Return those of the network's outputs that are of a batch."""
+
+    def pieces(self, size: int) -> Iterator[slice]:
+        """Yield the samples in order, so many at once."""
+        for start in range(0, len(self), size):
+            yield slice(start, start + size)
+
+
+class Samples(Feed):
+    """Samples, to be batched by indexing.
+
+    Args:
+        x: inputs ``[N, ...]``.
+        y: targets ``[N, ...]``.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        parts = list(order.to(self.x.device).split(size))
+        if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # a single one left over: batch norm needs two
+            parts[-2:] = [torch.cat(parts[-2:])]
+        return parts
+
+    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+        return (self.x[batch],)
+
+    def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
+        return outputs
+
+
+@dataclass(frozen=True, eq=False)
+class WholeGraph(Feed):
+    """The nodes of one graph, all of which go through the network at once.
+
+    Args:
+        given: the tensors that the network takes, in the order of its inputs.
+        y: targets of the nodes that count.
+        rows: these nodes, ``[count]`` int64.
+    """
+
+    given: tuple[Tensor, ...]
+    y: Tensor
+    rows: Tensor
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        return [torch.arange(len(self.rows), device=self.rows.device)]  # one step an epoch, whatever the order
+
+    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+        return self.given
+
+    def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
+        return outputs[self.rows[batch]]
+
+    def pieces(self, size: int) -> Iterator[slice]:
+        yield slice(0, len(self))
+
+
+def reads_edges(graph: Graph) -> bool:
+    """Whether a network computes whole graphs of nodes."""
+    return any(isinstance(graph.op(name), Edges) for name in graph.inputs)
+
+
+def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype: torch.dtype) -> Feed:
+    """Return what goes into a network on a split of a task.
+
+    Args:
+        graph: of the network, which fits the task (:func:`~archgraph.evaluation.fit.check_fit`).
+        task: the task.
+        split: its name.
+        device: where the network is.
+        dtype: its floating-point type.
+    """
+    own = task.splits[split].to(device)
+    y = own.y.to(dtype) if own.y.is_floating_point() else own.y
+    if not reads_edges(graph):
+        return Samples(own.x.to(dtype), y)
+    assert task.graph is not None
+    whole = task.graph.to(device)
+    return WholeGraph(tuple(_given(graph, name, whole, dtype) for name in graph.inputs), y, whole.rows[split])
+
+
+def samples_of(data: Split) -> Samples:
+    """Return a split as plain samples."""
+    return Samples(data.x, data.y)
+
+
+def run_through(graph: Graph, task: Task, samples: int) -> int:
+    """Return how many samples go through a network when so many count: all nodes, if it computes a whole graph."""
+    return len(task.graph) if task.graph is not None and reads_edges(graph) else samples
+
+
+def _given(graph: Graph, name: str, whole: NodeGraph, dtype: torch.dtype) -> Tensor:
+    op = graph.op(name)
+    if isinstance(op, Edges):
+        return whole.edge_index
+    if isinstance(op, EdgeWeights) and whole.edge_weight is not None:
+        return whole.edge_weight.to(dtype)
+    if isinstance(op, Input):
+        return whole.features(dtype)
+    raise DataError(f"the task has nothing for input {name!r}", place=str(graph.node(name)))

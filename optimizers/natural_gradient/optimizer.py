@@ -1,0 +1,379 @@
+"""Natural gradient by Kronecker factors, as a ``torch.optim.Optimizer``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from archgraph import rng
+from archgraph.errors import SettingError, UnknownName
+from optimizers.natural_gradient.attachment import Attachment
+from optimizers.natural_gradient.blocks import Block, Diagonal, Kronecker, Settings, State
+from optimizers.natural_gradient.damping import adapted, clip, predicted
+from optimizers.natural_gradient.estimate import Look, columns
+from optimizers.natural_gradient.likelihood import likelihood_of
+from optimizers.natural_gradient.settings import check
+from optimizers.natural_gradient.shares import Shares
+
+Directions = dict[Parameter, tuple[Tensor, Tensor]]
+"""Of each parameter its natural gradient and its gradient."""
+
+
+@dataclass(frozen=True)
+class Information:
+    """What the curvature says of one block.
+
+    Args:
+        trace: of its Fisher information, ``tr F``.
+        gain: ``g^T F^-1 g`` with the damping of its group: twice the fall of the loss that the quadratic model expects
+            of a full step; nan where there is no gradient.
+    """
+
+    trace: float
+    gain: float
+
+
+class NaturalGradient(Optimizer):
+    """Steps along the gradient divided by a block-diagonal Fisher information.
+
+    A step is ``v <- momentum v + nu n``, ``theta <- theta - lr v``, with ``n = (F + damping)^-1 g`` and ``nu`` the clip
+    of :func:`~optimizers.natural_gradient.damping.clip`. The curvature is told between the passes::
+
+        optimizer = NaturalGradient(model)
+        outputs = model(x, edges)
+        loss = cross_entropy(outputs[rows], y[rows])
+        optimizer.curvature(outputs, rows=rows)  # does nothing but every `interval` steps
+        loss.backward()
+        optimizer.step()
+
+    Given parameters alone (as a recipe does) it must be shown the module: :meth:`attach`, :meth:`watching`.
+
+    Args:
+        params: a module, whose trainable parameters are taken, or what any torch optimizer takes.
+        lr: learning rate; 0.1 is right for most.
+        momentum: of the steps.
+        damping: added to the Fisher information, split over Kronecker factors; 1e-2 is robust, 3e-3 faster.
+        kl_clip: ``kappa``, for the whole step (the least of all groups); 0 for none.
+        weight_decay: times the weights, added to their gradients before these are divided; never to vectors.
+        mode: of graph layers with a fixed propagation: ``"conv"``, inputs after it; ``"lin"``, before it; ``"reduce"``,
+            one row a sample over its neighbourhood (or, in other layers, its positions); ``"auto"`` is ``"conv"``.
+        ema: decay of the averages of factors from one look at the curvature to the next.
+        interval: steps from one look to the next.
+        inverse_interval: looks from one inversion to the next.
+        rank: rows that wide input factors are compressed to; 0 for no limit.
+        every_row: whether input factors are means over all nodes, not over those alone that carry the loss.
+        fisher: ``"sample"``, ``"exact"`` (as many backward passes as classes) or ``"empirical"``.
+        samples: targets drawn a look, for ``"sample"``.
+        unlabelled: weight in the Fisher information of each row without a label, those with one having 1.
+        adaptive: whether the damping follows the model's trust; then :meth:`step` needs a closure.
+        seed: of the targets that are drawn; the draw depends on it and the step alone.
+        module: whose parameters ``params`` are, where these are groups; :meth:`attach` does the same later.
+
+    Raises:
+        SettingError: when a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.1,
+        *,
+        momentum: float = 0.9,
+        damping: float = 1e-2,
+        kl_clip: float = 1e-2,
+        weight_decay: float = 0.0,
+        mode: str = "auto",
+        ema: float = 0.3,
+        interval: int = 5,
+        inverse_interval: int = 1,
+        rank: int = 512,
+        every_row: bool = False,
+        fisher: str = "sample",
+        samples: int = 1,
+        unlabelled: float = 0.0,
+        adaptive: bool = False,
+        seed: int = 0,
+        module: nn.Module | None = None,
+    ) -> None:
+        if isinstance(params, nn.Module):
+            module, params = params, [one for one in params.parameters() if one.requires_grad]
+        group: dict[str, Any] = {
+            "lr": lr,
+            "momentum": momentum,
+            "damping": damping,
+            "kl_clip": kl_clip,
+            "weight_decay": weight_decay,
+        }
+        group |= {"mode": mode, "ema": ema, "interval": interval, "inverse_interval": inverse_interval, "rank": rank}
+        group |= {"every_row": every_row, "fisher": fisher, "samples": samples, "unlabelled": unlabelled}
+        super().__init__(params, group | {"adaptive": adaptive, "seed": seed})
+        for settings in self.param_groups:
+            check(settings)
+        if module is not None:
+            self.attach(module)
+            self._attached.recorder.install(module)
+
+    # ------------------------------------------------------------------ the module
+    _attachment: Attachment | None = None
+
+    def attach(self, module: nn.Module) -> None:
+        """Learn to which layers the parameters belong; hooks are set by :meth:`watching` or by the constructor.
+
+        Args:
+            module: one whose parameters are in the groups.
+
+        Raises:
+            SettingError: when none of them is.
+        """
+        self.remove_hooks()
+        self._attachment = Attachment(module, self.param_groups)
+
+    def watching(self) -> AbstractContextManager[None]:
+        """Return a context within which forward passes of the module are recorded."""
+        return self._attached.recorder.installed(self._attached.root)
+
+    def remove_hooks(self) -> None:
+        """Take all hooks off the module."""
+        if self._attachment is not None:
+            self._attachment.recorder.remove()
+
+    def reset_state(self, module: nn.Module) -> None:
+        """Forget what is known of a module's parameters, for example because their shapes changed."""
+        for parameter in module.parameters():
+            self.state.pop(parameter, None)
+
+    @property
+    def _attached(self) -> Attachment:
+        if self._attachment is None:
+            raise SettingError(
+                "natural gradient needs to see the module", hint="NaturalGradient(model), or optimizer.attach(model)"
+            )
+        return self._attachment
+
+    # ------------------------------------------------------------------ the curvature
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        return max((int(state["step"]) for state in self.state.values() if "step" in state), default=0)
+
+    @property
+    def due(self) -> bool:
+        """Whether this step looks at the curvature."""
+        return any(_is_due(group, self.steps) for group in self.param_groups) or any(
+            self._is_new(block) for block in self._attached.every()
+        )
+
+    def _is_new(self, block: Block) -> bool:
+        """Whether nothing is known of a block, and no look has been tried: its layer came with an edit."""
+        return block not in self._attached.looked and not block.known(self.state.get(block.parameters[0], {}))
+
+    def curvature(
+        self,
+        outputs: Tensor,  # [N, ...]
+        value: Tensor | None = None,  # []
+        *,
+        loss: str = "cross-entropy",
+        rows: Tensor | None = None,  # [K]
+        weights: Tensor | None = None,  # [K]
+        reduction: str = "mean",
+        scale: float = 1.0,
+    ) -> None:
+        """Look at the curvature, if it is due, between the forward and the backward pass.
+
+        Outputs that are not finite are passed over: the step keeps what it knew.
+
+        Args:
+            outputs: of the forward pass that was recorded, their graph still alive, before any scaling of the loss.
+            value: the loss; for the empirical Fisher.
+            loss: what it is, by the names of :class:`archgraph.tasks.Loss`.
+            rows: which outputs it is of, as places or a mask; all by default.
+            weights: of these rows.
+            reduction: ``"mean"`` over (weighted) rows, or ``"sum"``.
+            scale: what the loss is multiplied by.
+
+        Raises:
+            DataError: when rows or weights do not fit the outputs.
+            SettingError: when no module is attached.
+            UnknownName: when no Fisher information is known for the loss.
+        """
+        recorder, likelihood, first = self._attached.recorder, likelihood_of(loss), self.param_groups[0]
+        if recorder.wanted and self.due and outputs.requires_grad:
+            shares = Shares.of(
+                outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=first["unlabelled"]
+            )
+            if torch.isfinite(outputs.detach()).all():
+                generator = torch.Generator().manual_seed(rng.derive(first["seed"], "targets", self.steps))
+                fisher, samples = first["fisher"], first["samples"]
+                found = columns(fisher, likelihood, outputs, shares, generator, samples=samples, value=value)
+                self._look(outputs, found, shares)
+        recorder.clear()
+
+    def _look(self, outputs: Tensor, found: Iterator[Tensor], shares: Shares) -> None:
+        attached, steps, states = self._attached, self.steps, cast("Mapping[Parameter, State]", self.state)
+        settings: dict[Parameter, Settings] = {one: group for group in self.param_groups for one in group["params"]}
+        wanted = {
+            block for block in attached.every() if _is_due(settings[block.parameters[0]], steps) or self._is_new(block)
+        }
+        blocks = {site: block for site, block in attached.blocks.items() if block in wanted}
+        loose = {one: block for one, block in attached.loose.items() if block in wanted}
+        Look(attached.root, blocks, loose, states, settings).take(attached.recorder.records(), outputs, found, shares)
+        attached.looked |= wanted
+        for block in wanted:
+            state, group = states[block.parameters[0]], settings[block.parameters[0]]
+            if (steps // group["interval"]) % group["inverse_interval"] == 0 or "output_inverse" not in state:
+                block.finish(state, group)
+
+    def information(self) -> dict[str, Information]:
+        """Return what the curvature says of each block, by the name of its module (or parameter).
+
+        After a backward pass the gains belong to its gradients: what a layer, or more units in it, might gain.
+        """
+        grads, found = dict(self._grads()), {}
+        for name, block in self._attached.named():
+            if block.known(self.state.get(block.parameters[0], {})):
+                pairs = self._divided(block, grads) if all(one in grads for one in block.parameters) else {}
+                gain = sum(float((n * g.to(n.dtype)).sum()) for n, g in pairs.values()) if pairs else float("nan")
+                found[name] = Information(block.trace(self.state[block.parameters[0]]), gain)
+        return found
+
+    def spectra(self, name: str) -> tuple[Tensor, Tensor]:  # [D], [U]
+        """Return the eigenvalues of the input and the output factor of a layer.
+
+        Raises:
+            UnknownName: when no layer with Kronecker factors is called so.
+        """
+        layers = {
+            one: block
+            for one, block in self._attached.named()
+            if isinstance(block, Kronecker) and "output_factor" in self.state.get(block.parameters[0], {})
+        }
+        if name not in layers:
+            raise UnknownName.among("layer with Kronecker factors", name, layers)
+        return layers[name].spectra(self.state[layers[name].parameters[0]])
+
+    # ------------------------------------------------------------------ the step
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Make a step.
+
+        Args:
+            closure: computes the loss anew, with its gradients; it may call :meth:`curvature`.
+
+        Returns:
+            What the closure returned, before the step.
+
+        Raises:
+            SettingError: when the damping is adaptive and there is no closure, or the curvature was never told.
+        """
+        adaptive, value = self.param_groups[0]["adaptive"], None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        elif adaptive:
+            raise SettingError("adaptive damping needs the loss after the step", hint="optimizer.step(closure)")
+        looks = self.due
+        directions = self._directions()
+        self._move(directions)
+        if adaptive and looks and closure is not None:
+            self._adapt(closure, float(value or 0.0), directions)
+        self._attached.recorder.clear()
+        return value
+
+    def _directions(self) -> Directions:
+        grads = dict(self._grads())
+        blocks = [block for block in self._attached.every() if any(one in grads for one in block.parameters)]
+        if grads and not any(block.known(self.state.get(one, {})) for block in blocks for one in block.parameters):
+            raise SettingError(
+                "natural gradient was told no curvature", hint="optimizer.curvature(outputs) before loss.backward()"
+            )
+        found: Directions = {one: (grad, grad) for one, grad in grads.items()}  # what no block knows: the gradient
+        for block in blocks:
+            found |= self._divided(block, grads)
+        return found
+
+    def _divided(self, block: Block, grads: Mapping[Parameter, Tensor]) -> Directions:
+        """Return the natural gradient of a block's parameters, where it or its diagonal is known."""
+        state, damping = self.state.get(block.parameters[0], {}), self._group(block.parameters[0])["damping"]
+        if block.known(state) and not block.strange(state):
+            own = [grads.get(one, torch.zeros_like(one)) for one in block.parameters]
+            pairs = zip(block.parameters, block.solve(state, own, damping), own, strict=True)
+            return {one: (natural, grad) for one, natural, grad in pairs if one in grads}
+        found = {}
+        for one in block.parameters:  # of a layer whose weights are read elsewhere
+            if one in grads and "fisher_diagonal" in self.state.get(one, {}):
+                found[one] = (Diagonal((one,)).solve(self.state[one], [grads[one]], damping)[0], grads[one])
+        return found
+
+    def _grads(self) -> Iterator[tuple[Parameter, Tensor]]:
+        for group in self.param_groups:
+            for one in group["params"]:
+                if one.grad is None:
+                    continue
+                grad = one.grad.to_dense() if one.grad.is_sparse else one.grad
+                decay = group["weight_decay"] if one.ndim > 1 else 0.0
+                yield one, grad.add(one.detach(), alpha=decay) if decay else grad
+
+    def _move(self, directions: Directions) -> None:
+        inner = 0.0
+        for group in self.param_groups:
+            parts = [torch.sum(n * g.to(n.dtype)) for n, g in _of(group, directions).values()]
+            inner += group["lr"] ** 2 * float(sum(parts)) if parts else 0.0
+        nu = clip(inner, min(group["kl_clip"] for group in self.param_groups))
+        count = float(self.steps + 1)
+        for group in self.param_groups:
+            own = _of(group, directions)
+            for one, (natural, _) in own.items():
+                self.state[one].setdefault("velocity", torch.zeros_like(natural))
+                self.state[one]["step"] = torch.tensor(count)
+            if own:
+                velocities = [self.state[one]["velocity"] for one in own]
+                torch._foreach_mul_(velocities, group["momentum"])
+                torch._foreach_add_(velocities, [natural for natural, _ in own.values()], alpha=nu)
+                moves = [velocity.to(one.dtype) for velocity, one in zip(velocities, own, strict=True)]
+                torch._foreach_add_(list(own), moves, alpha=-group["lr"])
+
+    def _adapt(self, closure: Callable[[], Any], before: float, directions: Directions) -> None:
+        moved = {one: -self._group(one)["lr"] * self.state[one]["velocity"] for one in directions}
+        grads = {one: grad for one, (_, grad) in directions.items()}
+        damping = {one: self._group(one)["damping"] for one in directions}
+        states = cast("Mapping[Parameter, State]", self.state)
+        expected = predicted(self._attached.every(), states, moved, grads, damping)
+        recorder = self._attached.recorder
+        recorder.wanted = False
+        try:
+            with torch.enable_grad():
+                after = float(closure())
+        finally:
+            recorder.wanted = True
+        ratio = (after - before) / expected if expected < 0.0 else 0.0
+        for group in self.param_groups:
+            group["damping"] = adapted(group["damping"], ratio, group["interval"])
+
+    def _group(self, parameter: Parameter) -> dict[str, Any]:
+        return next(group for group in self.param_groups if any(one is parameter for one in group["params"]))
+
+    # ------------------------------------------------------------------ the state
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state; factors stay in the type they were saved in, whatever that of the parameters is."""
+        super().load_state_dict(state_dict)
+        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        parameters = [one for group in self.param_groups for one in group["params"]]
+        for number, one in zip(numbers, parameters, strict=True):
+            for name, saved in state_dict["state"].get(number, {}).items():
+                if isinstance(saved, Tensor):
+                    self.state[one][name] = saved.detach().clone().to(one.device if saved.ndim else saved.device)
+
+
+def _is_due(group: Mapping[str, Any], steps: int) -> bool:
+    return bool(steps % group["interval"] == 0)
+
+
+def _of(group: Mapping[str, Any], directions: Directions) -> Directions:
+    return {one: directions[one] for one in group["params"] if one in directions}

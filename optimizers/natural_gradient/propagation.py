@@ -1,0 +1,124 @@
+"""The propagation of a graph layer, of which only the rows that are needed are computed.
+
+A layer computes ``Z = P X W^T + 1 b^T``: with the rows ``R`` wanted, ``P_R X`` costs as much as there are edges into
+them. Products ``E_R P_L ... P_l`` of the propagations of several layers stay as sparse as the neighbourhoods are small.
+
+Letters: ``N`` nodes, ``E`` edges, ``K`` wanted rows, ``M`` entries that are not zero, ``D`` inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optimizers.natural_gradient.recorder import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Propagation:
+    """A sparse matrix, ``[K, N]``, by its entries; several entries of one place add up.
+
+    Args:
+        row: ``[M]`` where each entry goes to.
+        node: ``[M]`` the node it reads.
+        weight: ``[M]`` what it multiplies with.
+        count: ``K``.
+    """
+
+    row: Tensor
+    node: Tensor
+    weight: Tensor
+    count: int
+
+    @classmethod
+    def selecting(cls, rows: Tensor | None, nodes: int, like: Tensor) -> Propagation:
+        """Return the matrix that takes rows: ones at ``(k, rows[k])``.
+
+        Args:
+            rows: ``[K]``; None for all.
+            nodes: ``N``.
+            like: a tensor of the values' type and device.
+        """
+        places = torch.arange(nodes, device=like.device) if rows is None else rows
+        count = torch.arange(len(places), device=like.device)
+        weight = torch.ones(len(places), dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+        return cls(count, places, weight, len(places))
+
+    @classmethod
+    def of(cls, record: Record) -> Propagation | None:
+        """Return the ``[N, N]`` matrix that a call of a site multiplied with; None for the identity."""
+        if record.site.kind != "propagating":
+            return None
+        layer: Any = record.site.module
+        edges, weight = _edges(layer, record)
+        row, col = (edges[1], edges[0]) if layer.flow == "source_to_target" else (edges[0], edges[1])
+        values = torch.ones(len(row), device=row.device) if weight is None else weight.detach()
+        kind = torch.promote_types(record.inputs.dtype, torch.float32)
+        return cls(row, col, values.to(kind), record.inputs.shape[0])
+
+    def times(self, other: Propagation | None) -> Propagation:
+        """Return the product with an ``[N, N]`` matrix; None is the identity.
+
+        Every entry ``(k, n)`` here meets all entries ``(n, m)`` there.
+        """
+        if other is None:
+            return self
+        wanted = torch.zeros(other.count, dtype=torch.bool, device=self.node.device)
+        wanted[self.node] = True
+        there = wanted[other.row].nonzero().squeeze(1)
+        there = there[torch.argsort(other.row[there], stable=True)]
+        degree = torch.bincount(other.row[there], minlength=other.count)
+        begin = degree.cumsum(0) - degree
+        many = degree[self.node]
+        mine = torch.repeat_interleave(torch.arange(len(self.node), device=many.device), many)
+        within = torch.arange(len(mine), device=many.device) - (many.cumsum(0) - many)[mine]
+        theirs = there[begin[self.node[mine]] + within]
+        weight = self.weight[mine] * other.weight[theirs].to(self.weight.dtype)
+        return Propagation(self.row[mine], other.node[theirs], weight, self.count)._summed(other.count)
+
+    def _summed(self, nodes: int) -> Propagation:
+        """Add up the entries of one place: walks between two nodes are many, their ends are few."""
+        places, which = torch.unique(self.row * nodes + self.node, return_inverse=True)
+        weight = self.weight.new_zeros(len(places)).index_add_(0, which, self.weight)
+        return Propagation(places // nodes, places % nodes, weight, self.count)
+
+    def apply(self, values: Tensor) -> Tensor:  # [N, D] -> [K, D]
+        """Return the product with what the nodes have, dense or sparse."""
+        held = values.detach()
+        if held.layout == torch.strided:
+            picked = held.index_select(0, self.node)
+        else:
+            nodes, which = torch.unique(self.node, return_inverse=True)
+            picked = held.to_sparse_coo().index_select(0, nodes).to_dense()[which]
+        picked = picked.to(self.weight.dtype) * self.weight.unsqueeze(1)
+        return picked.new_zeros(self.count, values.shape[1]).index_add_(0, self.row, picked)
+
+    def sums(self) -> Tensor:  # [K]
+        """Return the sum of every row."""
+        return self.weight.new_zeros(self.count).index_add_(0, self.row, self.weight)
+
+
+def _edges(layer: Any, record: Record) -> tuple[Tensor, Tensor | None]:
+    """Return edges ``[2, E]`` and weights ``[E]`` after the layer's normalisation."""
+    from torch_geometric.nn.conv.gcn_conv import gcn_norm
+    from torch_geometric.utils import is_torch_sparse_tensor, to_edge_index
+
+    edges, weight = record.arguments["edge_index"], record.arguments.get("edge_weight")
+    if layer.normalize:
+        cached = layer._cached_edge_index if isinstance(edges, Tensor) else layer._cached_adj_t
+        if cached is not None:
+            edges, weight = cached if isinstance(cached, tuple) else (cached, None)
+        else:
+            nodes, kind = record.inputs.shape[layer.node_dim], record.inputs.dtype
+            made = gcn_norm(edges, weight, nodes, layer.improved, layer.add_self_loops, layer.flow, kind)
+            edges, weight = made if isinstance(made, tuple) else (made, None)
+    if not isinstance(edges, Tensor):  # torch_sparse.SparseTensor
+        row, col, value = edges.coo()
+        return torch.stack((col, row)), value
+    if is_torch_sparse_tensor(edges):  # [targets, sources]
+        found, value = to_edge_index(edges)
+        return found.flip(0), value
+    return edges, weight

@@ -1,0 +1,35 @@
+"""What the settings of a parameter group may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from archgraph.errors import SettingError
+
+MODES = ("auto", "conv", "lin", "reduce")
+FISHERS = ("sample", "exact", "empirical")
+
+Rule = tuple[Callable[[Any], bool], str]
+
+_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        ("lr", "damping", "kl_clip", "weight_decay", "unlabelled"), (lambda value: value >= 0.0, "0 or more")
+    ),
+    **dict.fromkeys(("momentum", "ema"), (lambda value: 0.0 <= value < 1.0, "from 0 to below 1")),
+    **dict.fromkeys(("interval", "inverse_interval", "samples"), (lambda value: value >= 1, "1 or more")),
+    "rank": (lambda value: value >= 0, "0 or more"),
+    "mode": (lambda value: value in MODES, ", ".join(MODES)),
+    "fisher": (lambda value: value in FISHERS, ", ".join(FISHERS)),
+}
+
+
+def check(group: Mapping[str, Any]) -> None:
+    """Raise unless the settings of a group can be used.
+
+    Raises:
+        SettingError: for the first that cannot.
+    """
+    for name, (fits, wanted) in _RULES.items():
+        if not fits(group[name]):
+            raise SettingError(f"natural gradient: {name} cannot be used", expected=wanted, got=repr(group[name]))

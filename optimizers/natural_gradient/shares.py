@@ -1,0 +1,112 @@
+"""Which rows of the outputs carry the loss, and with what share of it.
+
+The loss is ``L = sum_i s_i l_i`` over samples ``i``: with a mean over ``n`` of them ``s_i = 1 / n``, with weights
+``w_i`` it is ``w_i / sum w``, with a sum it is ``w_i``. A semi-supervised Fisher gives the rows without a label weight
+``lambda``. All curvature is that of ``L``: multiply the loss by a number, or give a sample twice, and the undamped step
+stays the same.
+
+Letters: ``N`` samples, ``K`` of them with a share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archgraph.errors import DataError, SettingError
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """The rows of the outputs that carry the loss.
+
+    Args:
+        rows: ``[K]`` their places; None for all of them, in order.
+        sizes: ``[K]`` the share ``s_i`` of each.
+        count: ``N``.
+    """
+
+    rows: Tensor | None
+    sizes: Tensor
+    count: int
+
+    @classmethod
+    def of(
+        cls,
+        outputs: Tensor,  # [N, ...]
+        *,
+        rows: Tensor | None = None,  # [K] places, or [N] bool
+        weights: Tensor | None = None,  # [K]
+        reduction: str = "mean",
+        scale: float = 1.0,
+        others: float = 0.0,
+    ) -> Shares:
+        """Read what a training says about its loss.
+
+        Args:
+            outputs: of the network.
+            rows: which of them the loss is of; all by default.
+            weights: of each row; ones by default.
+            reduction: ``"mean"`` over (weighted) rows, or ``"sum"``.
+            scale: what the loss is multiplied by.
+            others: weight of every row that is not among ``rows``.
+
+        Raises:
+            DataError: when rows are out of range or none, or weights do not fit them, are negative or all zero.
+            SettingError: when there is no such reduction.
+        """
+        if reduction not in ("mean", "sum"):
+            raise SettingError("the reduction is not known", expected="mean or sum", got=repr(reduction))
+        count = len(outputs)
+        places = _places(rows, count, outputs.device)
+        held = count if places is None else len(places)
+        if weights is not None and (weights.shape != (held,) or bool((weights < 0).any())):
+            raise DataError("weights do not fit the rows", expected=f"[{held}], 0 or more", got=list(weights.shape))
+        kind = torch.promote_types(outputs.dtype, torch.float32)
+        given = torch.ones(held, dtype=kind, device=outputs.device) if weights is None else weights.to(outputs.device)
+        sizes = given.to(kind)
+        if places is not None and len(once := torch.unique(places)) < held:  # a row given twice is one with two shares
+            sizes = sizes.new_zeros(len(once)).index_add_(0, torch.searchsorted(once, places), sizes)
+            places = once
+        if others > 0.0 and places is not None:
+            every = torch.full((count,), others, dtype=kind, device=outputs.device)
+            every[places] = sizes
+            places, sizes = None, every
+        whole = sizes.sum()
+        if not float(whole) > 0.0:
+            raise DataError("no row carries the loss", expected="rows with positive weight", got=f"{held} rows")
+        return cls(places, sizes * (scale / whole if reduction == "mean" else scale), count)
+
+    def pick(self, values: Tensor) -> Tensor:  # [N, ...] -> [K, ...]
+        """Return the rows that carry the loss."""
+        return values if self.rows is None else values.index_select(0, self.rows)
+
+    def spread(self, values: Tensor) -> Tensor:  # [K, ...] -> [N, ...]
+        """Return values of these rows among zeros."""
+        if self.rows is None:
+            return values
+        return values.new_zeros((self.count, *values.shape[1:])).index_add_(0, self.rows, values)
+
+    def roots(self, like: Tensor) -> Tensor:  # [K, 1, ...]
+        """Return the square roots of the shares, to multiply rows of ``like`` with."""
+        return self.sizes.sqrt().to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _places(rows: Tensor | None, count: int, device: torch.device) -> Tensor | None:
+    if rows is None:
+        return None
+    if rows.dtype == torch.bool:
+        if rows.shape != (count,):
+            raise DataError("the mask of rows does not fit the outputs", expected=[count], got=list(rows.shape))
+        rows = rows.nonzero().squeeze(1)
+    if rows.ndim != 1 or rows.is_floating_point():
+        raise DataError("rows must be places", expected="[K] whole numbers", got=f"{list(rows.shape)} {rows.dtype}")
+    if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < count):
+        raise DataError(
+            "a row lies outside the outputs",
+            expected=f"0 to {count - 1}",
+            got=f"{int(rows.min())} to {int(rows.max())}",
+        )
+    return rows.to(device)

@@ -1,0 +1,172 @@
+"""``archgraph learn``: what it prints and writes, how it carries on, killed at any moment, and wrong input."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import archgraph as ag
+from archgraph.continual import Course, Library
+from archgraph.net import Network
+from archgraph.tasks import find_sequence
+from optimizers import Continual
+from tests.cli.running import Ran, run
+
+GRAPH = """
+x = Input((1, 8, 8))
+v = Flatten()(x)
+a = Linear(2)(v)
+f = SiLU()(a)
+b = Linear(2)(f)
+g = SiLU()(b)
+y = Linear(2)(g)
+return y
+"""
+SETTINGS = ("target=accuracy>=0.9", "rounds=2", "added=1")
+OWN = {"target": "accuracy>=0.9", "rounds": 2, "added": 1}
+
+
+class Learned(NamedTuple):
+    """A run with everything written down."""
+
+    ran: Ran
+    folder: Path
+    words: tuple[str, ...]
+
+
+def words(place: Path) -> tuple[str, ...]:
+    graph = place / "trunk.graph"
+    graph.write_text(GRAPH)
+    recipe = ("--recipe", "epochs=3", "lr=0.02", "--device", "cpu")
+    return ("learn", "split-digits", "--graph", str(graph), "--set", *SETTINGS, *recipe)
+
+
+@pytest.fixture(scope="module")
+def course() -> Course:
+    recipe = ag.Recipe(epochs=3, lr=0.02)
+    return ag.learn(Continual(ag.Graph.parse(GRAPH), **OWN), "split-digits", recipe=recipe, device="cpu")
+
+
+def test_what_is_learned_is_printed(course: Course, tmp_path: Path) -> None:
+    ran = run(*words(tmp_path))
+    assert ran.code == 0, ran.err
+    for number, study in enumerate(course.studies, start=1):
+        assert f"task {number} of 5, split-digits#{number}: {study.stopped}" in ran.err
+        assert f"{course.tests[-1][number - 1]['accuracy']:.4f}" in ran.out
+    assert f"test accuracy {course.average():.4f}, {course.params:,} params, forgetting 0.0000" in ran.out
+    assert "the same bits as when learned: yes" in ran.out
+    for name, why in course.unmet.items():
+        assert f"{name}: {why}" in ran.out
+
+
+@pytest.mark.slow
+def test_every_task_is_written(course: Course, tmp_path: Path) -> None:
+    ran = run(*words(tmp_path), "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    library = Library.load(tmp_path / "out" / "library")
+    for number, network in enumerate(course.networks):
+        assert library.network(number) == network == Network.load(tmp_path / "out" / f"task-{number + 1}")
+        assert (tmp_path / "out" / f"task-{number + 1}" / "model.py").stat().st_size > 100
+    with (tmp_path / "out" / "tasks.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["task"] for row in rows] == [task.name for task in find_sequence("split-digits")]
+    assert sum(int(row["added"]) for row in rows) == course.params
+    assert [row["target"] == "missed" for row in rows] == [f"split-digits#{n}" in course.unmet for n in range(1, 6)]
+
+
+def test_networks_apart(tmp_path: Path) -> None:
+    ran = run(*words(tmp_path), "rounds=0", "--apart")
+    assert ran.code == 2 and "gives 'rounds' twice" in ran.err
+    alone = tuple(one for one in words(tmp_path) if one not in SETTINGS[1:])
+    ran = run(*alone, "--set", "rounds=0", "--apart", "--budget", "evaluations=3")
+    assert ran.code == 0, ran.err
+    assert "740 params" in ran.out  # five times 64 + 64 + 2 + 2 * 2 + 2 + 2 * 2 + 2, as nothing is shared
+
+
+def test_a_run_is_known_by_its_name(tmp_path: Path) -> None:
+    stored = (*words(tmp_path), "--storage", f"sqlite:///{tmp_path / 'r.db'}", "--name", "one")
+    first = run(*stored)
+    assert first.code == 0, first.err
+    refused = run(*stored)
+    assert refused.code == 2 and "study 'one-1-of-5' is in" in refused.err and "--resume" in refused.err
+    again = run(*stored, "--resume")
+    assert again.code == 0 and again.out == first.out
+    assert not [line for line in again.err.splitlines() if line.startswith("trial")]  # nothing is trained again
+
+
+CASES = [
+    pytest.param(("learn", "split-digit"), ["unknown task sequence", "did you mean 'split-digits'"], id="sequence"),
+    pytest.param(("learn", "split-digits:classes=3"), ["cannot be parted so", "2, 5, 10"], id="classes"),
+    pytest.param(("learn", "split-digits", "--driver", "splitting"), ["does not learn one task after"], id="driver"),
+    pytest.param(("learn", "split-digits", "--driver", "contnual"), ["did you mean 'continual'"], id="driver's name"),
+    pytest.param(("learn", "split-digits", "--set", "rouds=3"), ["did you mean 'rounds'"], id="setting"),
+    pytest.param(("learn", "split-digits", "--set", "target=good"), ["a constraint bounds a metric"], id="target"),
+    pytest.param(("learn", "split-digits", "--set", "target=accuracy>=2"), ["never be missed or never"], id="bound"),
+    pytest.param(("learn", "split-digits", "--set", "grower=fire"), ["unknown grower", "firefly"], id="grower"),
+    pytest.param(("learn", "split-digits", "--budget", "evaluations=0"), ["evaluations", "positive"], id="budget"),
+    pytest.param(("learn", "split-digits", "--budget", "max_params=3"), ["could be trained", "params"], id="no room"),
+    pytest.param(("learn", "split-digits", "--recipe", "epoch=3"), ["did you mean 'epochs'"], id="recipe"),
+    pytest.param(("learn", "split-digits", "--resume"), ["--resume needs the --storage"], id="resume"),
+    pytest.param(("learn", "split-digits", "--device", "gpu"), ["unknown device 'gpu'"], id="device"),
+    pytest.param(("learn", "split-digits", "--graph", "{tmp}/none.graph"), ["cannot read a graph"], id="no graph"),
+    pytest.param(("learn", "split-digits", "--graph", "{tmp}/wide.graph"), ["Input((1, 8, 8))", "(9,)"], id="graph"),
+    pytest.param(("learn", "split-digits", "--out", "{tmp}/wide.graph"), ["cannot write to the output"], id="out"),
+    pytest.param(("learn", "split-mnist", "--data-root", "{tmp}/none"), ["{tmp}/none"], id="data"),
+    pytest.param(("learn",), ["Missing argument", "SEQUENCE"], id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), CASES)
+def test_what_is_wrong_is_said(arguments: tuple[str, ...], said: list[str], tmp_path: Path) -> None:
+    (tmp_path / "wide.graph").write_text("x = Input((9,))\ny = Linear(2)(x)\nreturn y")
+    ran = run(*(one.replace("{tmp}", str(tmp_path)) for one in arguments))
+    assert ran.code == 2 and "Traceback" not in ran.err
+    told = " ".join(ran.err.replace("│", " ").split())
+    assert all(one.replace("{tmp}", str(tmp_path)) in told for one in said), ran.err
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_where_it_would_have(
+    course: Course,
+    tmp_path: Path,
+) -> None:
+    """SIGKILL to the whole process group, twice, then SIGINT, each at a moment drawn after the first line of a life."""
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    stored = (*words(tmp_path), "--storage", url, "--name", "killed", "--resume")
+    code = f"from archgraph.cli.main import main; main({list(stored)!r})"
+    draws = random.Random(5)
+    killed = 0
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        life = subprocess.Popen(
+            [sys.executable, "-u", "-c", code],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert life.stderr is not None
+        for line in life.stderr:
+            if line.startswith(b"trial"):
+                break
+        time.sleep(draws.uniform(0.0, 0.5))
+        if life.poll() is None:
+            os.killpg(life.pid, number)
+            killed += 1
+        rest = life.stderr.read()
+        life.wait()
+        if number == signal.SIGINT and life.returncode == 130:
+            assert b"carry on with --resume" in rest
+    assert killed >= 2
+    ran = run(*stored, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    library = Library.load(tmp_path / "out" / "library")
+    assert [library.network(task) for task in range(5)] == list(course.networks)
+    assert f"test accuracy {course.average():.4f}, {course.params:,} params, forgetting 0.0000" in ran.out
