@@ -2,8 +2,8 @@
 
     python benchmarks/continual.py
     python benchmarks/continual.py --sequence split-mnist:train=20000,val=5000 --data-root DIR --epochs 10 --seeds 3
-    python benchmarks/continual.py --sequence split-cifar100:train=20000,val=4000 --data-root DIR --net conv
-        --target "accuracy>=0.7" --rounds 4 --added 8 --epochs 10 --seeds 1
+    python benchmarks/continual.py --sequence split-cifar100 --data-root DIR --net conv
+        --target "accuracy>=0.7" --rounds 3 --added 8 --epochs 8 --seeds 1
 
 Growth, with what it sets free chosen by squared gradients or by firefly (an overlay of all units that may be unlocked,
 parted or added), stands against networks that share nothing, one trunk trained on, and one network for all tasks at
@@ -173,8 +173,8 @@ def main() -> None:
     parser.add_argument("--net", choices=("mlp", "conv"), default="mlp")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--target", default="accuracy>=0.99")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--added", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--added", type=int, default=1)
     parser.add_argument("--samples", type=int, default=None, help="training samples for scores; all by default")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=64)

@@ -1,6 +1,6 @@
 """Network generators on digits: what the paper claims of them, measured on networks of at most 40,000 parameters.
 
-    nice python benchmarks/generators_digits.py --points 60 --networks 2 --out benchmarks/results/generators_digits.csv
+    nice python benchmarks/generators_digits.py --points 150 --networks 2 --out benchmarks/results/generators_digits.csv
     nice python benchmarks/generators_digits.py --bo 4
 
 Points of the hierarchical generator (Ru et al., arXiv 2004.01395) are drawn at random, and at each of them networks,
@@ -217,7 +217,7 @@ def race(rows: Sequence[Row], runs: Sequence[Row], first: int, last: int) -> lis
 def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=60)
+    parser.add_argument("--points", type=int, default=150)
     parser.add_argument("--networks", type=int, default=2, help="networks a point")
     parser.add_argument("--bo", type=int, default=0, help="runs of GeneratorBO")
     parser.add_argument("--evaluations", type=int, default=26, help="trainings of such a run")

@@ -9,9 +9,9 @@ sees, of each, the error that the table has in the place of validation. Simple r
 best architecture less that of the best one trained so far, in percentage points, both in that column: after 12 epochs
 on NAS-Bench-201 a true validation accuracy; after 200 epochs, and on NAS-Bench-Macro, the test accuracy, the only one
 that there is: these compare methods and estimate nothing. ``test`` is the regret of the final pick in test accuracy
-(after 200 epochs on NAS-Bench-201), the pick made by the column that was searched. Mean ranks are those of the
-regret at the end, over tasks, from means over seeds. ``ms`` is wall time for a training, answer and driver together, on a machine
-that others may use too.
+(after 200 epochs on NAS-Bench-201), the pick made by the column that was searched. Mean ranks are those of the regret
+at the end, over tasks, from means over seeds. ``ms`` is wall time for a training, answer and driver together, on a
+machine that others may use too.
 
 Rows are appended as runs finish and not run again.
 """

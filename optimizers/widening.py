@@ -32,7 +32,7 @@ from archgraph.scoring import SiteScore
 from archgraph.scoring.additions import Additions, running_statistics
 from archgraph.scoring.growth_settings import GrowthSettings
 from optimizers.growth import Cost, Growth, Site, choose
-from optimizers.growth.asking import Asking, training_loss
+from optimizers.growth.asking import Asking, training_loss, with_all_statistics
 from optimizers.growth.ladder import climb
 from optimizers.growth.rates import RATES
 from optimizers.growth.reasons import left_out
@@ -66,8 +66,8 @@ class CriterionGrowth(Stages):
         ceiling: the most that the network may cost.
         widest: the most units that any layer may have.
         solver: of the choice under a cost, ``"auto"``, ``"exact"``, ``"lp"`` or ``"greedy"``.
-        mode: ``"eval"`` scores with batch norm's running statistics, those of new units estimated; ``"train"`` with
-            those of data.
+        mode: ``"eval"`` scores with batch norm's running statistics, estimated anew before (those that training leaves
+            lag behind, and growth would make good for it); ``"train"`` with those of every batch.
         state: ``"carry"`` keeps the optimizer's moments, ``"fresh"`` starts them anew.
         line_search: whether other factors are tried than the first.
         rate: of trainings after the first: ``"restart"`` as the recipe has it, ``"warm"`` after a warm-up, ``"keep"``
@@ -104,8 +104,12 @@ class CriterionGrowth(Stages):
         _check(self)
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
-        parent = report.network
-        assert parent is not None
+        trained = report.network
+        assert trained is not None
+        try:
+            parent = (yield from with_all_statistics(trained)) if self.mode == "eval" else trained
+        except EvaluationFailed as error:
+            return f"stage {number} could not be measured: {error.what}"
         limits = self.allowance.limits(parent.graph, hidden_units(parent.graph))
         options = self._options(rng.derive(seed, "new-units", number), limits["count"])
         scored = yield Score(parent, self.criterion, samples=self.samples, seed=seed, options=options)
@@ -137,7 +141,7 @@ class CriterionGrowth(Stages):
             state = None if state is None else inherit_state(edit, state)
         told = ", ".join(f"{len(own)} at {node}" for node, own in additions.chosen.items())
         origin = Origin(
-            parent.key,
+            trained.key,
             tuple(f"Widen({node!r}, units={len(own)})" for node, own in additions.chosen.items()),
             number,
             predicted=additions.predicted(found.factor),

@@ -13,7 +13,7 @@ from archgraph.cli.options import DataRoot, Device, Seed, Start, Training, pairs
 from archgraph.cli.outcome import check_writable
 from archgraph.cli.recipes import read_recipe
 from archgraph.cli.subject import read_graph, read_network
-from archgraph.errors import EvaluationFailed, SettingError
+from archgraph.errors import EvaluationFailed, ExportError, SettingError
 from archgraph.evaluation import Epoch, Evaluator, Recipe, Report, Request, Train, check_fit, measure
 from archgraph.graph import Graph
 from archgraph.net import Network
@@ -87,7 +87,8 @@ def _print(task: Task, recipe: Recipe, report: Report, tested: Mapping[str, floa
 
     from archgraph.cli.screen import print_table
 
-    table = Table("split", *tested, title=f"{task.describe()}; {int(report.metrics['params']):,} parameters")
+    table = Table("split", *tested, title=f"{int(report.metrics['params']):,} parameters")
+    typer.echo(task.describe())
     for split in ("train", "val"):
         table.add_row(split, *(f"{report.metrics[f'{split}.{name}']:.4f}" for name in tested))
     table.add_row("test", *(f"{value:.4f}" for value in tested.values()))
@@ -100,5 +101,10 @@ def _write(folder: Path, network: Network) -> None:
 
     network.save(folder)
     typer.echo(f"wrote {folder}")
-    for check in export(network, folder, formats=("python",)).checks:
+    try:
+        checks = export(network, folder, formats=("python",)).checks
+    except ExportError as error:  # the network is saved, and ag.Network.load reads it
+        typer.echo(f"not exported: {error.what}", err=True)
+        return
+    for check in checks:
         typer.echo(f"checked {check}")

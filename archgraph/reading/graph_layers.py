@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from archgraph.graph import Op
 from archgraph.reading.elementwise import flow_of
 from archgraph.reading.graph_arguments import is_geometric
 from archgraph.reading.layers import split_state
 from archgraph.reading.reader import Flow, Held, NotRead, Reader
-from archgraph.reading.tables import FUNCTIONS, MODULES, function, make
+from archgraph.reading.tables import MODULES, function, make
 
 Rule = Callable[..., Any]
 
 GRAPH_LAYERS: dict[str, Rule] = {}
 """By name of the class: how a layer becomes nodes."""
-
-POOLS = ("global_add_pool", "global_mean_pool", "global_max_pool")
-"""Functions of PyTorch Geometric that are traced as they are."""
 
 _PLAIN: Mapping[str, Any] = {"flow": "source_to_target", "node_dim": -2}
 
@@ -33,42 +28,6 @@ def rule_of(layer: nn.Module) -> Rule | None:
     if is_geometric(layer):
         return GRAPH_LAYERS.get(type(layer).__name__)
     return MODULES.get(type(layer))
-
-
-def is_leaf(layer: nn.Module) -> bool:
-    """Whether a layer of PyTorch Geometric is one call; others, such as its models, are read by their code."""
-    rooms = ("torch_geometric.nn.conv.", "torch_geometric.nn.aggr.", "torch_geometric.nn.norm.")
-    room = type(layer).__module__
-    return room.startswith(rooms) or (is_geometric(layer) and type(layer).__name__ in GRAPH_LAYERS)
-
-
-def pools() -> tuple[Callable[..., Any], ...]:
-    """Return the functions that pool nodes, if PyTorch Geometric is loaded: a model on graphs has done that."""
-    home = sys.modules.get("torch_geometric.nn")
-    return () if home is None else tuple(getattr(home, name) for name in POOLS)
-
-
-def without_memory(layer: Any, args: Any, kwargs: Any) -> Tensor:
-    """Return what a layer of PyTorch Geometric returns, without memory; of pooled nodes as if all were graphs.
-
-    Args:
-        layer: it, or a function.
-        args: what it is called with.
-        kwargs: what it is called with by name.
-    """
-    x = args[0] if args else kwargs["x"]
-    if isinstance(x, tuple | list):  # jumping knowledge
-        units = sum(one.shape[-1] for one in x) if layer.mode == "cat" else x[0].shape[-1]
-        return x[0].new_empty(len(x[0]), units)
-    if not isinstance(layer, nn.Module):
-        return torch.empty_like(x)
-    name = type(layer).__name__
-    if name in ("GINConv", "AttentionalAggregation"):
-        inner = getattr(layer, "nn", None) or getattr(layer, "mlp", None)
-        return x if inner is None else inner(x)
-    units = getattr(layer, "out_channels", x.shape[-1])
-    heads = layer.heads if getattr(layer, "concat", False) and hasattr(layer, "heads") else 1
-    return x.new_empty(len(x), int(units) * int(heads))  # type: ignore[arg-type]
 
 
 def _enter(*names: str) -> Callable[[Rule], Rule]:
@@ -156,9 +115,10 @@ def _sums(layer: Any) -> None:
 
 # ---------------------------------------------------------------------- attention
 @_enter("GATConv", "GATv2Conv")
-def _gat(read: Reader, at: Any, x: Any, edge_index: Any) -> Flow:
+def _gat(read: Reader, at: Any, x: Any, edge_index: Any, edge_attr: Any = None) -> Flow:
     layer = at.module
-    if layer.edge_dim is not None or getattr(layer, "share_weights", False) or isinstance(layer.in_channels, tuple):
+    two = getattr(layer, "share_weights", False) or isinstance(layer.in_channels, tuple)
+    if edge_attr is not None or layer.edge_dim is not None or two:
         raise NotRead("has features of edges, two kinds of nodes, or weights shared between them")
     bias = layer.bias is not None
     op = make(type(layer).__name__, layer.out_channels, heads=layer.heads, concat=layer.concat,
@@ -168,9 +128,9 @@ def _gat(read: Reader, at: Any, x: Any, edge_index: Any) -> Flow:
 
 
 @_enter("TransformerConv")
-def _transformer(read: Reader, at: Any, x: Any, edge_index: Any) -> Flow:
+def _transformer(read: Reader, at: Any, x: Any, edge_index: Any, edge_attr: Any = None) -> Flow:
     layer = at.module
-    if layer.edge_dim is not None:
+    if edge_attr is not None or layer.edge_dim is not None:
         raise NotRead("has features of edges")
     op = make("TransformerConv", layer.out_channels, heads=layer.heads, concat=layer.concat, beta=layer.beta,
               dropout=layer.dropout, bias=layer.lin_key.bias is not None, root_weight=layer.root_weight)  # fmt: skip
@@ -324,4 +284,4 @@ def _perceptron(read: Reader, module: Any, tensors: Mapping[str, Held], x: Flow,
     return x
 
 
-__all__ = ["FUNCTIONS", "GRAPH_LAYERS", "POOLS", "applied", "is_leaf", "rule_of", "without_memory"]
+__all__ = ["GRAPH_LAYERS", "applied", "rule_of"]

@@ -65,8 +65,8 @@ def from_torch(model: nn.Module, example_inputs: Example) -> Network:
         model: the model, on the CPU; in train or eval mode.
         example_inputs: a batch ``[N, ...]`` for every input, as the model takes them: a tensor, a tuple, or a
             dictionary by argument name. Of a model on graphs they are features of nodes, and what its ``forward`` calls
-            ``edge_index``, ``edge_weight`` and ``batch``, as PyTorch Geometric does. What
-            the network computes is compared with the model on it, and on a second batch of another size.
+            ``edge_index``, ``edge_weight`` and ``batch``, as PyTorch Geometric does. What the network computes is
+            compared with the model on it, and on a second batch of another size.
 
     Returns:
         The network, with copies of the weights.

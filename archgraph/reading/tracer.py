@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from archgraph.reading.geometric import is_leaf, pools
 from archgraph.reading.graph_arguments import is_geometric
-from archgraph.reading.graph_layers import is_leaf, pools
 from archgraph.reading.place import here
 from archgraph.reading.proxy import BATCHES, GRADS, PLACE, VALUES, Untraceable, Value, depends
 from archgraph.reading.twin import Evaluating

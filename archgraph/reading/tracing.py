@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from archgraph.errors import DataError, GraphError
 from archgraph.reading.factories import symbolic
+from archgraph.reading.geometric import calls_as_they_are
 from archgraph.reading.in_place import write_in_place
 from archgraph.reading.place import Line, place_of
 from archgraph.reading.proxy import BATCHES, GRADS, PLACE, VALUES, Untraceable
@@ -62,7 +63,7 @@ def trace(twin: nn.Module, shapes: Shapes, *, training: bool = False) -> Traced:
     for module in marked:
         module.training = flag  # type: ignore[assignment]
     try:
-        with torch.no_grad(), symbolic(tracer.create_proxy), _watched(tracer):
+        with torch.no_grad(), symbolic(tracer.create_proxy), calls_as_they_are(), _watched(tracer):
             graph = tracer.trace(root)
     except Untraceable as error:
         raise Untraceable(error.what, hint=error.hint, place=error.place or place_of(error)) from error

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from archgraph.reading import graph_layers
+from archgraph.reading import geometric
 from archgraph.reading.factories import FACTORIES, as_they_are
 from archgraph.reading.graph_arguments import Whole, is_geometric
 from archgraph.reading.proxy import BATCHES, VALUES
@@ -57,7 +57,7 @@ def evaluate(root: nn.Module, node: fx.Node, which: int, shapes: Shapes) -> Any:
         if (result := known_size(called, args, kwargs)) is not None:
             return result
         if is_geometric(called):
-            return graph_layers.without_memory(called, args, kwargs)
+            return geometric.without_memory(called, args, kwargs)
         if isinstance(called, nn.Module):
             return _transformed(called, args, kwargs) if type(called) in _TRANSFORMERS else called(*args, **kwargs)
         if node.op == "call_method":

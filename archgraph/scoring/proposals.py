@@ -42,7 +42,7 @@ from archgraph.scoring.scored import Scored
 from archgraph.scoring.site_score import SiteScore
 from archgraph.scoring.slices import Slices, places, slices
 from archgraph.scoring.spots import Spot, spots
-from archgraph.scoring.straight import Straight, identity_filter, ways
+from archgraph.scoring.straight import Straight, identity_filter, scale_free, ways
 from archgraph.tasks import Loss
 
 NAMES = (*CHOOSERS, *FORMS)
@@ -193,7 +193,7 @@ class _Job:
         sides: dict[str, Growths] = {}
         for node, draft in drafts.items():
             step = torch.where(draft.growths.step > 0, draft.growths.step, 1.0)
-            one = draft.growths.fixed(step)
+            one = self._normed(draft, draft.growths.fixed(step))
             two = Growths(
                 torch.cat([one.incoming, -one.incoming]),
                 torch.cat([one.outgoing, -one.outgoing]),
@@ -216,6 +216,19 @@ class _Job:
             turned = is_better(back, ahead).unsqueeze(1)
             told[node] = torch.where(turned, units[node][half:], units[node][:half]), better(ahead, back)
         return told
+
+    def _normed(self, draft: Draft, units: Growths) -> Growths:
+        """Return units whose rows batch norm scales anyway with rows as long as the layer's own are on average.
+
+        What they say is the same. But the gradient by a row goes with one over its length: a short one would turn in a
+        step or two, and running statistics that follow slowly would no longer be those of what it says.
+        """
+        way = draft.way
+        if not scale_free(self.network.graph, way):
+            return units
+        own = self.network.tensors(way.producer)["weight"].flatten(1).norm(dim=1).mean()
+        lengths = units.incoming[:, : self.network.tensors(way.producer)["weight"][0].numel()].norm(dim=1, keepdim=True)
+        return replace(units, incoming=units.incoming * torch.where(lengths > 0.0, own / lengths, 1.0))
 
     def candidates(self, name: str) -> dict[str, Told]:
         """Return units chosen among drawn ones."""

@@ -103,7 +103,10 @@ def straight(graph: Graph, spot: Spot, producer: str, reader: Reader) -> Straigh
         elif not isinstance(op, (*_QUIET, *_JOINS)):
             return Refused(f"passes node {name!r} ({type(op).__name__}), which no closed form follows")
     if slope == 0.0:
-        return Refused("passes activations that are flat at zero")
+        return Refused(
+            "passes activations that are flat at zero, where no closed form can start a unit: firefly, north, "
+            "natural-expansion and zero-fan-out can"
+        )
     if len(spot.producers) > 1:
         plain = plain and not any(isinstance(graph.op(name), ops.Add) for name in path)
     return Straight(producer, reader, path, slope, plain, filters)
@@ -122,6 +125,15 @@ def ways(graph: Graph, spot: Spot) -> tuple[list[Straight], str]:
             if one.reason:
                 reason = one.reason
     return found, reason
+
+
+def scale_free(graph: Graph, way: Straight) -> bool:
+    """Return whether batch norm takes the scale of a unit's row away before anything bends what the unit says."""
+    for name in way.nodes:
+        op = graph.op(name)
+        if not isinstance(op, _QUIET) and type(op) not in _MEANS and not isinstance(op, _POOLS):
+            return isinstance(op, ops.BatchNorm)
+    return False
 
 
 def activation(graph: Graph, way: Straight) -> Activation:

@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 from archgraph.errors import SettingError, UnknownName
 from archgraph.graph import Graph
-from archgraph.registry import SPACES
 from archgraph.search.driver import read_value
 from archgraph.spaces import Space
+from archgraph.spaces.located import located
 
 SPACE = "space"
 """Setting of drivers that names the space."""
@@ -24,8 +24,9 @@ def find_space(name: str, graph: Graph, settings: Mapping[str, str]) -> Space:
     """Return the space registered as ``name``, made for a seed graph.
 
     Args:
-        name: an entry point of the group ``archgraph.spaces``, or what was added to the registry in this process: a
-            callable whose first argument is the seed graph, if it needs one.
+        name: an entry point of the group ``archgraph.spaces``, or what was added to the registry in this process, or
+            ``file.py:name`` or ``module:name``: a space, or a callable whose first argument is the seed graph, if it
+            needs one.
         graph: gives the input shape, the number of outputs, or what is varied.
         settings: of the space, as text.
 
@@ -33,7 +34,7 @@ def find_space(name: str, graph: Graph, settings: Mapping[str, str]) -> Space:
         UnknownName: when there is no such space, or no such setting of it.
         SettingError: when a value cannot be used, or what is registered makes no space.
     """
-    entry, known = SPACES.get(name), space_settings(name)
+    entry, known = _entry(name), space_settings(name)
     hints = get_type_hints(vars(entry)["__init__"] if isinstance(entry, type) else entry)
     values: dict[str, Any] = {}
     for one, text in settings.items():
@@ -53,6 +54,16 @@ def space_settings(name: str) -> dict[str, Any]:
     Raises:
         UnknownName: when there is no such space.
     """
-    arguments = list(inspect.signature(SPACES.get(name)).parameters.values())
+    arguments = list(inspect.signature(_entry(name)).parameters.values())
     settings = arguments[1:] if arguments and arguments[0].name == SEED else arguments
     return {one.name: one.default for one in settings if one.default is not inspect.Parameter.empty}
+
+
+def _entry(name: str) -> Any:
+    """Return what makes the space, of a space that is there already, too."""
+    entry = located(name)
+    if isinstance(entry, Space):
+        return lambda: entry
+    if not callable(entry):
+        raise SettingError(f"{name!r} is no space and makes none", expected="a Space, or a function", got=repr(entry))
+    return entry

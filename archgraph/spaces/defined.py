@@ -247,7 +247,7 @@ def space(function: Build | None = None, /, **settings: Any) -> Any:
     ...         layers += [ops.Linear(p.ordered(f"width{number}", (4, 8, 16))), ops.ReLU()]
     ...     return chain(*layers, ops.Linear(3))
     >>> mlp.size, mlp.draw(seed=1)
-    (12, {'depth': 1, 'width0': 8})
+    (12, {'depth': 1, 'width0': 16})
     """
     return Defined(function, **settings) if function is not None else lambda build: Defined(build, **settings)
 

@@ -181,7 +181,7 @@ def flat(
     separable: bool = False,
     dropout: float = 0.2,
 ) -> FlatGenerator:
-    """Return the generator of networks that read and give what a seed graph does: ``space=flat``.
+    """Networks of one random graph a stage, which read and give what the seed graph does.
 
     Args:
         graph: the seed graph, which makes a vector from one image.

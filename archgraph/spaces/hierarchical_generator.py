@@ -224,7 +224,7 @@ def hierarchical(
     separable: bool = False,
     dropout: float = 0.2,
 ) -> HierarchicalGenerator:
-    """Return the generator of networks that read and give what a seed graph does: ``space=hierarchical``.
+    """Networks of three levels of random graphs, which read and give what the seed graph does.
 
     Args:
         graph: the seed graph, which makes a vector from one image.

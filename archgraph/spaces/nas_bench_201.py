@@ -185,4 +185,4 @@ def _convolved(build: GraphBuilder, x: str, width: int, kernel_size: int, stride
 def _halved(build: GraphBuilder, x: str, width: int) -> str:
     """The residual block between two stages."""
     main = _normal(build, _normal(build, x, width, 3, stride=2), width, 3)
-    return build(Add(), main, _convolved(build, build(AvgPool2d(2), x), width, 1))
+    return build(Add(), main, _convolved(build, build(AvgPool2d(2, ceil_mode=True), x), width, 1))

@@ -57,8 +57,8 @@ class Continual(Driver):
 
     graph: Graph
     target: str = "accuracy>=0.99"
-    rounds: int = 6
-    added: int = 2
+    rounds: int = 10
+    added: int = 1
     grower: str = "gradient"
     kinds: str | tuple[str, ...] = ("unlock", "new")
     cost: str | None = None

@@ -31,7 +31,7 @@ from optimizers.firefly.parts import Cell
 from optimizers.firefly.ray import Opening, Ray, exact
 from optimizers.firefly.selection import choose_gates
 from optimizers.firefly.statistics import settled
-from optimizers.growth.asking import Asking
+from optimizers.growth.asking import Asking, with_all_statistics
 from optimizers.growth.stage import Grown
 from optimizers.growth.stages import Stages
 
@@ -77,7 +77,8 @@ class FireflyDescent(Stages):
             (:class:`archgraph.overgrown.Descent`).
         line_search: whether gates are tried further and less open too.
         judge: split on which openings are measured: ``"train"``, or ``"val"`` for samples on which nothing was learned.
-        calibrate: whether batch norm gets statistics for fresh units before training.
+        calibrate: whether batch norm gets new statistics from training data: all units before a stage looks at the
+            network (those that training leaves lag behind, and growth would make good for it), fresh ones after it.
         state: ``"carry"`` keeps the optimizer's moments, ``"fresh"`` starts them anew.
         rate: of trainings after the first: ``"restart"`` as the recipe has it, ``"warm"`` after a warm-up, ``"keep"``
             constant at the rate with which the last epoch before began.
@@ -136,8 +137,14 @@ class FireflyDescent(Stages):
 
     def _attempt(self, report: Report, number: int, seed: int, *, careful: bool) -> Asking[Grown | _Refused]:
         """Return the network after a stage, or why there is none."""
-        parent = report.network
-        assert parent is not None
+        trained = report.network
+        assert trained is not None
+        parent = trained
+        if self.calibrate and self.mode == "eval":
+            try:
+                parent = yield from with_all_statistics(trained)
+            except EvaluationFailed as error:
+                return _Refused(f"stage {number} could not be measured: {error.what}")
         options = self.options(rng.derive(seed, "candidates", number)) | ({"careful": True} if careful else {})
         scored = yield Score(parent, "firefly", samples=self.samples, seed=seed, options=options)
         if not scored.ok:
@@ -175,7 +182,7 @@ class FireflyDescent(Stages):
             state = None if state is None else inherit_state(edit, state)
         notes = (_said(grown, opening), "carefully" if careful else "", _reasons(scored))
         origin = Origin(
-            parent.key,
+            trained.key,
             tuple(map(repr, moves_of(parent.graph, grown.candidates))),
             number,
             predicted=opening.predicted,

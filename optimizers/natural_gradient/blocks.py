@@ -83,7 +83,7 @@ class Kronecker(Block):
         A wide input factor is kept as rows: always those of the latest batch where the rows are ``fixed``, the same
         nodes every time.
         """
-        if not (torch.isfinite(output).all() and torch.isfinite(inputs).all()):
+        if not torch.isfinite(output.sum() + inputs.sum()):
             return
         _average(state, "output_factor", output, settings["ema"])
         width = inputs.shape[1]
@@ -142,7 +142,7 @@ class Kronecker(Block):
     def _input_trace(self, state: State) -> Tensor:
         if "input_rows" in state:
             rows = state["input_rows"]
-            return rows.square().sum() + float(state["input_tail"]) * rows.shape[1]
+            return torch.linalg.vector_norm(rows).square() + float(state["input_tail"]) * rows.shape[1]
         trace: Tensor = state["input_factor"].trace()
         return trace
 

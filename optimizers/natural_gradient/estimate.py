@@ -106,12 +106,12 @@ class Look:
         targets: list[Any] = [*(record.edge for record in records), *loose]
         if not targets:
             return
-        reached: set[Site] = set()
+        reached: set[Record] = set()
         for column in columns:
             grads = torch.autograd.grad(outputs, targets, column, retain_graph=True, allow_unused=True)
             for record, grad in zip(records, grads, strict=False):
                 if grad is not None:
-                    reached.add(record.site)
+                    reached.add(record)
                     self._gather(record, grad.detach())
             for parameter, grad in zip(loose, grads[len(records) :], strict=True):
                 if grad is not None:
@@ -122,7 +122,7 @@ class Look:
             if chain is not None:
                 self._reduce(chain, shares.pick(grads[records.index(chain.records[-1])].detach()))
         with torch.no_grad():
-            self._absorb([record for record in records if record.site in reached], chain, shares)
+            self._absorb([record for record in records if record in reached], chain, shares)
 
     def _reduces(self, records: Sequence[Record]) -> bool:
         return any(self._setting(record.site)["mode"] == "reduce" for record in records)

@@ -282,7 +282,7 @@ class NaturalGradient(Optimizer):
         directions = self._directions()
         self._move(directions)
         if adaptive and looks and closure is not None:
-            self._adapt(closure, float(value or 0.0), directions)
+            self._adapt(closure, _number(value), directions)
         self._attached.recorder.clear()
         return value
 
@@ -349,7 +349,7 @@ class NaturalGradient(Optimizer):
         recorder.wanted = False
         try:
             with torch.enable_grad():
-                after = float(closure())
+                after = _number(closure())
         finally:
             recorder.wanted = True
         ratio = (after - before) / expected if expected < 0.0 else 0.0
@@ -373,6 +373,10 @@ class NaturalGradient(Optimizer):
 
 def _is_due(group: Mapping[str, Any], steps: int) -> bool:
     return bool(steps % group["interval"] == 0)
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _of(group: Mapping[str, Any], directions: Directions) -> Directions:

@@ -59,6 +59,24 @@ class Propagation:
         kind = torch.promote_types(record.inputs.dtype, torch.float32)
         return cls(row, col, values.to(kind), record.inputs.shape[0])
 
+    @classmethod
+    def reaching(cls, rows: Tensor | None, record: Record) -> Propagation:
+        """Return the wanted rows of what a call multiplied with, kept for the next call on the same edges.
+
+        Args:
+            rows: ``[K]``; None for all.
+            record: of a propagating site.
+        """
+        edges = (record.arguments["edge_index"], record.arguments.get("edge_weight"))
+        told = (tuple(getattr(one, "_version", 0) for one in edges), record.inputs.shape[0], record.inputs.dtype)
+        kept = record.site.kept
+        same = kept.get("told") == told and all(a is b for a, b in zip(kept["edges"], edges, strict=True))
+        if not (same and _equal(kept["rows"], rows)):
+            taken = cls.selecting(rows, record.inputs.shape[0], record.inputs).times(cls.of(record))
+            kept.update(told=told, edges=edges, rows=rows, taken=taken)
+        found: Propagation = kept["taken"]
+        return found
+
     def times(self, other: Propagation | None) -> Propagation:
         """Return the product with an ``[N, N]`` matrix; None is the identity.
 
@@ -122,3 +140,7 @@ def _edges(layer: Any, record: Record) -> tuple[Tensor, Tensor | None]:
         found, value = to_edge_index(edges)
         return found.flip(0), value
     return edges, weight
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one, other))

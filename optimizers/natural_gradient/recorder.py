@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.utils.hooks import RemovableHandle
 
 from optimizers.natural_gradient.sites import Site
 
@@ -49,23 +50,21 @@ class Recorder:
         self.sites = sites
         self.wanted = True
         self._passes: list[list[Record]] = []
-        self._handles: list[RemovableHandle] = []
+        self._handles: list[Any] = []
         self._finalizer: Any = None
 
     def install(self, root: nn.Module) -> None:
         """Put hooks on the modules; they hold no reference to this object and go when it does."""
         self.remove()
-        known = weakref.ref(self)
-
-        def begin(module: nn.Module, args: Any) -> None:
-            recorder = known()
-            if recorder is not None and recorder.wanted and module.training and torch.is_grad_enabled():
-                recorder._passes = [*recorder._passes[1 - FORWARDS :], []]
-
-        self._handles.append(root.register_forward_pre_hook(begin))
+        self._handles.append(root.register_forward_pre_hook(_Begin(self)))
         for number, site in enumerate(self.sites):
-            hook = _hook(known, number)
-            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
+            if site.called_directly:
+                watch = _Forward(self, number, site.module)
+                site.module.__dict__["forward"] = watch
+                self._handles.append(watch)
+            else:
+                hook = _Hook(self, number)
+                self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
         self._finalizer = weakref.finalize(self, _remove, self._handles)
 
     def remove(self) -> None:
@@ -95,13 +94,28 @@ class Recorder:
         """Forget all records."""
         self._passes = []
 
-    def _add(self, number: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if not (self.wanted and module.training and torch.is_grad_enabled()):
-            return
-        if not (isinstance(output, Tensor) and output.requires_grad):
-            return
+    @property
+    def looks(self) -> bool:
+        """Whether calls are recorded now, of modules in training."""
+        return self.wanted and torch.is_grad_enabled()
+
+    def begin(self) -> None:
+        """Start the records of another forward pass, and drop those of the oldest."""
+        self._passes = [*self._passes[1 - FORWARDS :], []]
+
+    def add(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Record one call of a site.
+
+        Args:
+            number: of the site.
+            args: what its module was given.
+            kwargs: likewise.
+            output: what it returned.
+        """
         site = self.sites[number]
-        arguments = _bound(module, args, kwargs) if site.kind in ("propagating", "shift") else {}
+        if not (self.looks and site.module.training and isinstance(output, Tensor) and output.requires_grad):
+            return
+        arguments = _bound(site.module, args, kwargs) if site.kind == "propagating" else {}
         inputs = args[0] if args else next(iter(kwargs.values()))
         if isinstance(inputs, tuple | list):  # source and target features of a bipartite layer
             inputs = inputs[0]
@@ -110,21 +124,72 @@ class Recorder:
         self._passes[-1].append(Record(site, inputs, get_gradient_edge(output), output.shape, arguments))
 
 
-def _hook(known: weakref.ref[Recorder], number: int) -> Any:
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        recorder = known()
-        if recorder is not None:
-            recorder._add(number, module, args, kwargs, output)
+class _Watch:
+    """What tells a recorder of calls, as long as there is one; a copy, of a copied module, tells nobody."""
 
-    return hook
+    def __init__(self, recorder: Recorder | None, number: int = 0) -> None:
+        self._known = None if recorder is None else weakref.ref(recorder)
+        self._number = number
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """The recorder, if it is still there."""
+        return None if self._known is None else self._known()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Watch:
+        return type(self)(None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (None,)
 
 
-def _remove(handles: list[RemovableHandle]) -> None:
+class _Begin(_Watch):
+    def __call__(self, module: nn.Module, args: Any) -> None:
+        if (recorder := self.recorder) is not None and recorder.looks and module.training:
+            recorder.begin()
+
+
+class _Hook(_Watch):
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        if (recorder := self.recorder) is not None:
+            recorder.add(self._number, args, kwargs, output)
+
+
+class _Forward(_Watch):
+    """Stands in for the ``forward`` of a layer that others call by it, past all hooks, as TAGConv and ChebConv do."""
+
+    def __init__(self, recorder: Recorder | None, number: int, layer: nn.Module) -> None:
+        super().__init__(recorder, number)
+        self._layer = weakref.ref(layer)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        layer = self._layer()
+        output = type(layer).forward(layer, *args, **kwargs)  # type: ignore[union-attr]
+        if (recorder := self.recorder) is not None:
+            recorder.add(self._number, args, kwargs, output)
+        return output
+
+    def remove(self) -> None:
+        """Give the layer its own ``forward`` back."""
+        layer = self._layer()
+        if layer is not None and layer.__dict__.get("forward") is self:
+            del layer.__dict__["forward"]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _own_forward(memo[id(self._layer())])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _own_forward, (self._layer(),)
+
+
+def _own_forward(layer: nn.Module) -> Any:
+    return MethodType(type(layer).forward, layer)
+
+
+def _remove(handles: list[Any]) -> None:
     for handle in handles:
         handle.remove()
 
 
 def _bound(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    import inspect
-
     return dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)

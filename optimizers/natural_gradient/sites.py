@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ class Site:
         module: whose calls are recorded.
         weight: the parameter that is read with the inputs; of a shift the bias.
         bias: the one that is added, where it belongs to the block.
+        called_directly: whether a graph layer around it may call its ``forward`` past all hooks.
+        kept: what was computed of the layer's edges, as long as they stay the same.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Site:
     module: nn.Module
     weight: Parameter
     bias: Parameter | None = None
+    called_directly: bool = False
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -57,8 +61,11 @@ def sites_of(root: nn.Module, trained: dict[Parameter, str]) -> Iterator[Site]:
             linear layer inside and a shift.
     """
     taken: set[Parameter] = set()
+    parts = {part for module in root.modules() if is_graph_layer(module) for part in module.modules()}
     for name, module in root.named_modules():
         site = _site(name, module, trained)
+        if site is not None and site.kind == "linear" and module in parts:
+            site = replace(site, called_directly=True)
         if site is not None and not taken.intersection(site.parameters):
             taken.update(site.parameters)
             yield site

@@ -106,9 +106,7 @@ def propagated(record: Record, shares: Shares | None) -> Tensor:  # [K, D]
     """
     if record.site.kind != "propagating":
         return _to_dense(record.inputs.detach()).flatten(0, -2)
-    rows = None if shares is None else shares.rows
-    taken = Propagation.selecting(rows, record.inputs.shape[0], record.inputs)
-    return taken.times(Propagation.of(record)).apply(record.inputs)
+    return Propagation.reaching(None if shares is None else shares.rows, record).apply(record.inputs)
 
 
 def _patches(layer: nn.Module, x: Tensor) -> Tensor:  # [N, C, ...] -> [N, P, C * kernel]

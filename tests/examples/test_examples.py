@@ -38,6 +38,22 @@ def test_branches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "node 'linear1' is an output of the network" in capsys.readouterr().out
 
 
+def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    errors = load("spaces").main(candidates=1, epochs=1)
+    assert list(errors) == ["resnet", "mobile", "cells", "transformer"]
+    assert all(0.0 < error < 1.0 for error in errors.values())
+    assert "stage2.width   Ordered((8, 12, 16, 24))  when stages >= 2" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_thousand_samples_of_every_space_build() -> None:
+    for space in load("spaces").SPACES:
+        for seed in range(1000):
+            point = space.draw(seed)
+            assert space.decode(space.encode(point)) == point
+            assert space.build(point).shape(space.build(point).outputs[0]).dims == (10,)
+
+
 def test_every_example_is_tested() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

@@ -137,7 +137,7 @@ def test_firefly_from_the_first_task_on() -> None:
 
 @pytest.mark.parametrize("kinds", ["unlock", "new"])
 def test_kinds(library: Library, kinds: str) -> None:
-    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", rounds=1, kinds=kinds, library=library)
+    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", rounds=1, added=2, kinds=kinds, library=library)
     requests, _, _ = asked(driver, task(3))
     grown = requests[-1].subject.graph.units("a") + requests[-1].subject.graph.units("b")
     plan = Plan.parse(requests[-1].origin.note)

@@ -86,31 +86,23 @@ def test_sketches_run() -> None:
 
 
 def test_arma_and_graph_layers_are_what_their_names_say() -> None:
-    conv = pytest.importorskip("torch_geometric.nn")
+    layers = pytest.importorskip("torch_geometric.nn")
     x, edges = torch.randn(5, 64), torch.tensor([[0, 1, 2, 3, 4, 0], [1, 2, 3, 4, 0, 2]])
-    for name, layer, _own, _neighbours in (
-        ("graph", conv.GraphConv(64, 64), "lin_root", "lin_rel"),
-        ("arma", None, "lins.0", "lins.1"),
-    ):
-        graph = sketch((0, 1, 2, 3), ("skip", "skip", "skip", name))
-        module = Network.init(graph, seed=0).to_torch().eval()
-        found = module(x, edges)
-        ours = module.get_submodule("layer4")
-        if layer is not None:
-            with torch.no_grad():
-                layer.lin_rel.weight.copy_(ours.lin_l.weight)
-                layer.lin_rel.bias.copy_(ours.lin_l.bias)
-                layer.lin_root.weight.copy_(ours.lin_r.weight)
-            expected = layer(x, edges)
-        else:
-            stack = conv.ARMAConv(64, 64, act=None)
-            with torch.no_grad():
-                stack.weight.copy_(torch.zeros_like(stack.weight)) if hasattr(stack, "weight") else None
-                stack.init_weight.copy_(ours.lins[1].weight.T[None])
-                stack.root_weight.copy_(ours.lins[0].weight.T[None, None])
-                stack.bias.copy_(ours.bias.view_as(stack.bias))
-            expected = stack(x, edges)
-        assert torch.allclose(found, expected, atol=1e-5)
+    modules = {
+        name: Network.init(sketch((0, 1, 2, 3), ("skip", "skip", "skip", name)), seed=0).to_torch().eval()
+        for name in ("graph", "arma")
+    }
+    weights = {name: dict(module.layer4.named_parameters()) for name, module in modules.items()}
+    graph, arma = layers.GraphConv(64, 64), layers.ARMAConv(64, 64, act=None)
+    with torch.no_grad():
+        graph.lin_rel.weight.copy_(weights["graph"]["lin_l.weight"])
+        graph.lin_rel.bias.copy_(weights["graph"]["lin_l.bias"])
+        graph.lin_root.weight.copy_(weights["graph"]["lin_r.weight"])
+        arma.init_weight.copy_(weights["arma"]["lins.1.weight"].T)
+        arma.root_weight.copy_(weights["arma"]["lins.0.weight"].T)
+        arma.bias.copy_(weights["arma"]["bias"])
+        assert torch.allclose(modules["graph"](x, edges), graph(x, edges), atol=1e-5)
+        assert torch.allclose(modules["arma"](x, edges), arma(x, edges), atol=1e-5)
 
 
 def test_other_graphs_are_no_sketches() -> None:

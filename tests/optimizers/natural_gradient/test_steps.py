@@ -209,7 +209,7 @@ def test_adaptive_damping_falls_where_the_model_is_right_and_needs_a_closure():
 
     before = optimizer.step(closure)
     assert optimizer.param_groups[0]["damping"] == pytest.approx(1e-2 * 0.95)
-    assert float(optimizer.step(closure)) < float(before)
+    assert float(optimizer.step(closure).detach()) < float(before.detach())
     with pytest.raises(SettingError, match="closure"):
         optimizer.step()
 
