@@ -16,7 +16,17 @@ from optimizers.signed_splitting import SignedSplittingDescent
 from optimizers.sobol import Sobol
 from optimizers.splitting import SplittingDescent
 from optimizers.successive_halving import SuccessiveHalving
-from optimizers.widening import CriterionGrowth, GradMax, NaturalExpansion, Net2Wider, North, Tiny, ZeroFanOut
+from optimizers.widening import (
+    CriterionGrowth,
+    GradMax,
+    NaturalExpansion,
+    Net2Deeper,
+    Net2Wider,
+    North,
+    Sensli,
+    Tiny,
+    ZeroFanOut,
+)
 
 __all__ = [
     "NSGA2",
@@ -32,12 +42,14 @@ __all__ = [
     "LocalSearch",
     "NaturalExpansion",
     "NaturalGradient",
+    "Net2Deeper",
     "Net2Wider",
     "North",
     "OptunaSampler",
     "Pruned",
     "RandomSearch",
     "RandomSplitting",
+    "Sensli",
     "SignedSplittingDescent",
     "Sobol",
     "SplittingDescent",

@@ -88,7 +88,7 @@ def solve_rows(
     inner = (vectors @ rows.mT) @ core
     if damping <= 0.0:
         return inner @ rows
-    return torch.addmm(vectors, inner, rows, alpha=-1.0) / damping
+    return torch.addmm(vectors, inner, rows, beta=1.0 / damping, alpha=-1.0 / damping)
 
 
 def compress(

@@ -14,6 +14,7 @@ from archgraph.errors import DataError, SettingError, UnknownName
 from archgraph.net import Network
 from archgraph.scoring.firefly import firefly
 from archgraph.scoring.gradient import gradient
+from archgraph.scoring.insertions import sensli
 from archgraph.scoring.proposals import NAMES, proposing
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.signed_splitting import signed_splitting
@@ -29,6 +30,7 @@ CRITERIA: dict[str, Criterion] = {
     "signed-splitting": signed_splitting,
     "gradient": gradient,
     "firefly": firefly,
+    "sensli": sensli,
     **{name: proposing(name) for name in NAMES},
 }
 """Criteria by name: each takes network, inputs, targets, loss, nodes and options. Others are found by entry points."""

@@ -148,6 +148,8 @@ class NaturalGradient(Optimizer):
         """Forget what is known of a module's parameters, for example because their shapes changed."""
         for parameter in module.parameters():
             self.state.pop(parameter, None)
+        self._attached.looked.clear()
+        self._attached.recorder.wanted = True
 
     @property
     def _attached(self) -> Attachment:
@@ -284,6 +286,7 @@ class NaturalGradient(Optimizer):
         if adaptive and looks and closure is not None:
             self._adapt(closure, _number(value), directions)
         self._attached.recorder.clear()
+        self._attached.recorder.wanted = self.due  # in the next forward pass
         return value
 
     def _directions(self) -> Directions:
@@ -302,7 +305,7 @@ class NaturalGradient(Optimizer):
         """Return the natural gradient of a block's parameters, where it or its diagonal is known."""
         state, damping = self.state.get(block.parameters[0], {}), self._group(block.parameters[0])["damping"]
         if block.known(state) and not block.strange(state):
-            own = [grads.get(one, torch.zeros_like(one)) for one in block.parameters]
+            own = [grads[one] if one in grads else torch.zeros_like(one) for one in block.parameters]
             pairs = zip(block.parameters, block.solve(state, own, damping), own, strict=True)
             return {one: (natural, grad) for one, natural, grad in pairs if one in grads}
         found = {}
@@ -330,7 +333,8 @@ class NaturalGradient(Optimizer):
         for group in self.param_groups:
             own = _of(group, directions)
             for one, (natural, _) in own.items():
-                self.state[one].setdefault("velocity", torch.zeros_like(natural))
+                if "velocity" not in self.state[one]:
+                    self.state[one]["velocity"] = torch.zeros_like(natural)
                 self.state[one]["step"] = torch.tensor(count)
             if own:
                 velocities = [self.state[one]["velocity"] for one in own]
@@ -345,13 +349,9 @@ class NaturalGradient(Optimizer):
         damping = {one: self._group(one)["damping"] for one in directions}
         states = cast("Mapping[Parameter, State]", self.state)
         expected = predicted(self._attached.every(), states, moved, grads, damping)
-        recorder = self._attached.recorder
-        recorder.wanted = False
-        try:
-            with torch.enable_grad():
-                after = _number(closure())
-        finally:
-            recorder.wanted = True
+        self._attached.recorder.wanted = False
+        with torch.enable_grad():
+            after = _number(closure())
         ratio = (after - before) / expected if expected < 0.0 else 0.0
         for group in self.param_groups:
             group["damping"] = adapted(group["damping"], ratio, group["interval"])
@@ -363,6 +363,8 @@ class NaturalGradient(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state; factors stay in the type they were saved in, whatever that of the parameters is."""
         super().load_state_dict(state_dict)
+        if self._attachment is not None:
+            self._attachment.recorder.wanted = True
         numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
         parameters = [one for group in self.param_groups for one in group["params"]]
         for number, one in zip(numbers, parameters, strict=True):

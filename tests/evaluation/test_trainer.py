@@ -16,6 +16,7 @@ from archgraph import Graph, Network, Recipe, Task, rng
 from archgraph.errors import EvaluationFailed
 from archgraph.evaluation import Epoch, measure, train
 from archgraph.evaluation import trainer as loop
+from archgraph.evaluation.feed import Samples
 from archgraph.net import State
 from archgraph.tasks import Loss, Split
 
@@ -277,7 +278,7 @@ def test_a_regression_in_another_type_than_its_data() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 12, 24, 25, 100])
 def test_batches_cover_every_sample_once_and_none_is_alone(size: int) -> None:
-    parts = loop._batches(torch.arange(25), size)
+    parts = Samples(torch.zeros(25, 1), torch.zeros(25)).batches(torch.arange(25), size)
     assert torch.equal(torch.cat(parts), torch.arange(25))
     assert all(len(part) >= min(size, 2) for part in parts)
     assert all(len(part) in (size, size + 1) for part in parts[:-1])

@@ -15,6 +15,7 @@ from archgraph.moves import Duplicate
 from archgraph.ops.graph_layer import geometric
 
 layers: Any = geometric()
+global_mean_pool = layers.global_mean_pool
 EDGES = torch.randint(6, (2, 17), generator=torch.Generator().manual_seed(1))  # node 6 has none
 MEMBERS = torch.tensor([0, 0, 0, 1, 1, 1, 1])
 
@@ -29,7 +30,7 @@ class Pooled(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
         x = self.norm(self.conv(x, edge_index).relu(), batch)
-        return self.head(self.pool(x, batch) + layers.global_mean_pool(x, batch))
+        return self.head(self.pool(x, batch) + global_mean_pool(x, batch))
 
 
 def model(kind: str, **options: Any) -> nn.Module:

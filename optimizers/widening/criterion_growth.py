@@ -1,43 +1,29 @@
-"""Growth by new units that a criterion proposes: one driver, any criterion.
-
-A stage asks a criterion for new units everywhere, each with what it promises to take from the loss, and takes the best
-that the budget allows. All are put in at once, unheard; then their weights are turned up, each to the best step of its
-own model times one factor, which is found on the training loss. Where no factor lowers it the stage is rejected and
-ends the growth. The criteria are those of :mod:`archgraph.scoring.proposals`, or anybody's:
-
-- ``"tiny"``: what the layer behind cannot express (Verbockhaven et al., 2024, arXiv 2405.19816);
-- ``"gradmax"``: the largest gradients (Evci et al., 2022, arXiv 2201.05125);
-- ``"north"``: orthogonal to what is said already (Maile et al., 2022, arXiv 2202.08539);
-- ``"natural-expansion"``: the largest rise of the natural gradient (Mitchell et al., 2023, arXiv 2307.04526);
-- ``"zero-fan-out"``: random rows that nobody hears at first, the rival of them all.
-"""
+"""Growth by new units that a criterion proposes, any criterion."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from archgraph import rng
-from archgraph.errors import DataError, EvaluationFailed, SettingError
-from archgraph.evaluation import Calibrate, Origin, Recipe, Report, Score
+from archgraph.errors import DataError, EvaluationFailed
+from archgraph.evaluation import Origin, Recipe, Report, Score
 from archgraph.graph import Graph, around
 from archgraph.metrics import units as hidden_units
 from archgraph.net import Network, inherit_state
 from archgraph.scoring import SiteScore
-from archgraph.scoring.additions import Additions, running_statistics
-from archgraph.scoring.growth_settings import GrowthSettings
-from optimizers.growth import Cost, Growth, Site, choose
+from archgraph.scoring.additions import Additions
+from optimizers.growth import Site, choose
 from optimizers.growth.asking import Asking, training_loss, with_all_statistics
-from optimizers.growth.ladder import climb
-from optimizers.growth.rates import RATES
 from optimizers.growth.reasons import left_out
 from optimizers.growth.stage import Grown
 from optimizers.growth.stages import Stages
+from optimizers.widening.checks import check
+from optimizers.widening.factors import FactorSearch
+from optimizers.widening.insertion import Insertion
 
 
 @dataclass(frozen=True)
@@ -72,6 +58,8 @@ class CriterionGrowth(Stages):
         line_search: whether other factors are tried than the first.
         rate: of trainings after the first: ``"restart"`` as the recipe has it, ``"warm"`` after a warm-up, ``"keep"``
             constant at the rate with which the last epoch before began.
+        deeper: whether a stage also tries a layer, the one of the longest gradient (:class:`optimizers.Sensli`); what
+            trains to the lower loss goes on.
         scratch: whether the last graph is also trained from fresh weights, for as many epochs as all trainings before.
 
     Raises:
@@ -98,12 +86,23 @@ class CriterionGrowth(Stages):
     state: str = "carry"
     line_search: bool = True
     rate: str = "restart"
+    deeper: bool = False
     scratch: bool = False
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
+        wider = yield from self._wider(report, number, seed)
+        if not self.deeper:
+            return wider
+        limits = self.allowance.limits(self._graph_of(report), hidden_units(self._graph_of(report)))
+        own = Insertion(cost=limits["cost"], added=limits["added"], settled=self.mode == "eval", state=self.state)
+        deeper = yield from own.stage(report, number, seed)
+        grown = [one for part in (wider, deeper) if not isinstance(part, str) for one in part]
+        return grown or f"{wider}; {deeper}"
+
+    def _wider(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
         trained = report.network
         assert trained is not None
         try:
@@ -127,7 +126,7 @@ class CriterionGrowth(Stages):
             exact = parent.to(torch.float64)
             before = yield from training_loss(exact)
             additions = Additions(exact, scored.scores, taken)
-            found = yield from _FactorSearch(additions, before, self.factor, self.line_search).best()
+            found = yield from FactorSearch(additions, before, self.factor, self.line_search).best()
         except EvaluationFailed as error:
             return f"stage {number} could not be measured: {error.what}"
         except DataError as error:
@@ -149,6 +148,10 @@ class CriterionGrowth(Stages):
             note="; ".join([f"{self.criterion}: {told}; factor {found.factor:g}", *left_out(scored)]),
         )
         return [Grown(found.network.to(parent.dtype), state, origin)]
+
+    def _graph_of(self, report: Report) -> Graph:
+        assert report.network is not None
+        return report.network.graph
 
     def _options(self, seed: int, count: int | None) -> dict[str, Any]:
         """Return the criterion's options; those of criteria from elsewhere are their defaults."""
@@ -174,55 +177,6 @@ class CriterionGrowth(Stages):
         return "; ".join(reasons) or "the graph has no layer that new units could join"
 
 
-@dataclass(frozen=True)
-class Tiny(CriterionGrowth):
-    """Grow where a layer cannot express what the loss asks for: the expressivity bottleneck, in closed form.
-
-    Arguments are those of :class:`CriterionGrowth`.
-    """
-
-    criterion: str = field(default="tiny", init=False)
-
-
-@dataclass(frozen=True)
-class GradMax(CriterionGrowth):
-    """Grow by the units of largest gradient. Arguments are those of :class:`CriterionGrowth`."""
-
-    criterion: str = field(default="gradmax", init=False)
-
-
-@dataclass(frozen=True)
-class North(CriterionGrowth):
-    """Grow by units orthogonal to existing ones. Arguments are those of :class:`CriterionGrowth`."""
-
-    criterion: str = field(default="north", init=False)
-
-
-@dataclass(frozen=True)
-class NaturalExpansion(CriterionGrowth):
-    """Grow by the units that add most to the natural gradient. Arguments are those of :class:`CriterionGrowth`."""
-
-    criterion: str = field(default="natural-expansion", init=False)
-
-
-@dataclass(frozen=True)
-class ZeroFanOut(CriterionGrowth):
-    """Grow by random units that nobody hears at first. Arguments are those of :class:`CriterionGrowth`."""
-
-    criterion: str = field(default="zero-fan-out", init=False)
-
-
-@dataclass(frozen=True)
-class Net2Wider(Growth):
-    """Grow by copies of units drawn at random, moved a little (Chen, Goodfellow and Shlens, 2016, arXiv 1511.05641).
-
-    Copies keep the function and promise nothing, so nothing is predicted and nothing rejected. Arguments are those of
-    :class:`optimizers.growth.Growth`, but for ``control``, which is settled.
-    """
-
-    control: str | None = field(default="net2wider", init=False)
-
-
 def _sites(graph: Graph, scores: Mapping[str, SiteScore]) -> list[Site]:
     """Return the proposed units as candidates for the choice, which ranks by what each takes from the loss."""
     nothing = torch.zeros(2, 0)
@@ -232,91 +186,3 @@ def _sites(graph: Graph, scores: Mapping[str, SiteScore]) -> list[Site]:
         for number, index in enumerate(score.index.tolist()):
             found.append(Site(node, unit, index, (0.5, 0.5), nothing, row=1.0, fresh=number))
     return found
-
-
-class _Tried(NamedTuple):
-    """A factor, the network there, and by how much its training loss differs."""
-
-    factor: float
-    network: Network
-    measured: float
-
-
-@dataclass(frozen=True, eq=False)
-class _FactorSearch:
-    """Measures how far weights are turned up, as :class:`optimizers.growth.LineSearch` measures steps.
-
-    Args:
-        additions: the new units.
-        before: the training loss without them, in double precision.
-        first: where it starts.
-        ladder: whether any other factor is tried.
-    """
-
-    additions: Additions
-    before: float
-    first: float
-    ladder: bool
-
-    def best(self) -> Asking[_Tried]:
-        """Return the factor, of those tried, after which the training loss is lowest; it may be higher than before.
-
-        Raises:
-            EvaluationFailed: when a loss cannot be measured, or statistics not be estimated.
-        """
-        statistics = yield from self._statistics(self.additions.at(0.0))
-        first = yield from self._try(self.first, statistics)
-        best = first
-        if self.ladder:
-            best = yield from climb(first, lambda factor: self._try(self.first * factor, statistics))
-        if statistics and not self.additions.unheard_first:  # rows have moved since: what they say elsewhere too
-            statistics = yield from self._statistics(best.network)
-            best = yield from self._try(best.factor, statistics)
-        return best
-
-    def _try(self, factor: float, statistics: Mapping[str, Tensor]) -> Asking[_Tried]:
-        network = self.additions.at(factor, statistics)
-        after = yield from training_loss(network)
-        return _Tried(factor, network, after - self.before)
-
-    def _statistics(self, network: Network) -> Asking[dict[str, Tensor]]:
-        """Return the running statistics of batch norm, with those of new units estimated."""
-        request = Calibrate.after(network, self.additions.edits)
-        if not request.units:
-            return {}
-        report = yield request
-        if not report.ok:
-            raise EvaluationFailed(report.failure)
-        return running_statistics(report.network)
-
-
-def _check(driver: CriterionGrowth) -> None:
-    """Raise unless settings can be used.
-
-    Raises:
-        SettingError: with the first that cannot.
-        UnknownName: when there is no such cost.
-    """
-    if not 0.0 < driver.growth <= 1.0:
-        raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=driver.growth)
-    for name in ("factor", "added", "ceiling"):
-        value = getattr(driver, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0.0 < value < math.inf):
-            raise SettingError(f"{name} must be positive", got=repr(value))
-    for name, least in (("stages", 0), ("samples", 1), ("widest", 1)):
-        value = getattr(driver, name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise SettingError(f"{name} must be a whole number of at least {least}, or None", got=repr(value))
-    choices = {"state": ("carry", "fresh"), "rate": RATES, "solver": ("auto", "exact", "lp", "greedy")}
-    for name, allowed in choices.items():
-        if getattr(driver, name) not in allowed:
-            raise SettingError(f"{name} is one of {', '.join(allowed)}", got=repr(getattr(driver, name)))
-    for name in ("line_search", "scratch"):
-        if not isinstance(getattr(driver, name), bool):
-            raise SettingError(f"{name} must be True or False", got=repr(getattr(driver, name)))
-    if not isinstance(driver.criterion, str):
-        raise SettingError("a criterion is known by its name", got=repr(driver.criterion))
-    GrowthSettings(candidates=driver.candidates, scales=driver.scales, compensate=driver.compensate, mode=driver.mode)
-    if driver.cost is not None:
-        Cost.named(driver.cost)
