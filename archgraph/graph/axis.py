@@ -46,7 +46,7 @@ class Parts:
     """An axis made of parts that stand one after the other, each a product of factors of which the last runs fastest.
 
     >>> Parts(((4, Along("out")),))  # four gates times the units of an LSTM
-    Parts(parts=((4, Along(units='out', reads=False, position=0)),))
+    Parts(parts=((4, Along(units='out', reads=False, position=0, inverse=False)),))
     """
 
     parts: tuple[tuple[Factor, ...], ...]

@@ -7,8 +7,8 @@ order and in units of the step. A layer is worth while where that is ``ratio`` t
 there, or more. No training, no second pass: the price of a decision is one pass over the samples, forward and back.
 
 Behind a ReLU the layer is ``ReLU(I T)`` (:class:`archgraph.moves.InsertIdentity`), elsewhere the residual ``T + w
-sigma(a T)`` with ``w = 0`` (:class:`archgraph.moves.InsertLayer`), which keeps the function whatever T is. The pure
-function behind it, for one edge, is :func:`archgraph.criteria.sensitivity.sensitivity`.
+sigma(a T)`` with ``w = 0`` (:class:`archgraph.moves.InsertLayer`), which keeps the function whatever T is. (Where T is
+zero the inserted ReLU stands at its kink, which counts as flat, as in torch.) The pure function behind it, for one edge, is :func:`archgraph.criteria.sensitivity.sensitivity`.
 """
 
 from __future__ import annotations
@@ -132,13 +132,18 @@ def sensli(
     listed = [(n, insertion(graph, n, how)) for n in sites] if sites else list(insertions(graph, how))
     refused: dict[str, str] = {}
     deeper, fresh = network, dict[str, tuple[str, ...]]()
+    drawn: dict[str, Tensor] = {}
     for name, move in listed:
-        reason = move.refusal(deeper.graph)
+        reason = move.refusal(graph)
         if reason is not None:
             refused[name] = f"cannot have a layer behind it: {reason}"
             continue
         edit = move.plan(deeper.graph)
         fresh[name], deeper = fresh_labels(edit.before, edit.after), deeper.after(edit)
+        alone = network.after(move.plan(graph))  # its nodes have other names there, by which rows are drawn
+        for label, own in zip(fresh[name], fresh_labels(graph, alone.graph), strict=True):
+            drawn[label] = alone.weights[own]
+    deeper = Network(deeper.graph, {**deeper.weights, **drawn})
     if not fresh:
         return Scored({}, refused, 0, 0)
     own = [label for label, one in network.weights.items() if label.endswith("weight") and one.ndim > 1]

@@ -61,22 +61,24 @@ def test_settings_go_to_who_has_them() -> None:
     graph = seed_graph(find("digits"))
     labels = ["splitting", "random-splitting", "random-search"]
     tune = Recipe(epochs=3)
-    found = _drivers(labels, graph, {"growth": "0.4", "random_splitting.growth": "0.2", "low": "0.5"}, tune)
+    found = _drivers(
+        labels, graph, find("digits"), {"growth": "0.4", "random_splitting.growth": "0.2", "low": "0.5"}, tune
+    )
     splitting, control, search = found.values()
     assert list(found) == labels
     assert isinstance(splitting, SplittingDescent) and (splitting.growth, splitting.tune) == (0.4, tune)
     assert isinstance(control, RandomSplitting) and (control.growth, control.tune) == (0.2, tune)
     assert isinstance(search, RandomSearch) and search.space.low == 0.5  # type: ignore[attr-defined]
-    again = _drivers(labels, graph, {"random_splitting.growth": "0.2", "growth": "0.4"}, None)
+    again = _drivers(labels, graph, find("digits"), {"random_splitting.growth": "0.2", "growth": "0.4"}, None)
     assert again["random-splitting"].growth == 0.2  # type: ignore[attr-defined]
     with pytest.raises(UnknownName, match="did you mean 'growth'"):
-        _drivers(labels, graph, {"grwth": "0.4"}, None)
+        _drivers(labels, graph, find("digits"), {"grwth": "0.4"}, None)
     with pytest.raises(UnknownName, match="did you mean 'random-search'"):
-        _drivers(labels, graph, {"random_serch.low": "0.4"}, None)
+        _drivers(labels, graph, find("digits"), {"random_serch.low": "0.4"}, None)
     with pytest.raises(UnknownName, match="setting of RandomSearch 'growth'"):
-        _drivers(labels, graph, {"random_search.growth": "0.4"}, None)
+        _drivers(labels, graph, find("digits"), {"random_search.growth": "0.4"}, None)
     with pytest.raises(SettingError, match="leave --tune out"):
-        _drivers(["random-search"], graph, {}, tune)
+        _drivers(["random-search"], graph, find("digits"), {}, tune)
 
 
 FINE = ("compare", "digits", "--drivers", "splitting,random-search", "--recipe", "epochs=1")

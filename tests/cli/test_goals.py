@@ -76,15 +76,10 @@ def test_a_search_in_which_nothing_keeps_the_constraints(tmp_path: Path) -> None
     url = f"sqlite:///{tmp_path / 'r.db'}"
     stored = ("--storage", url, "--name", "one", "--out", tmp_path / "o")
     ran = run(*SHORT, "evaluations=2", "--constraint", "params<=7", *stored)
-    assert ran.code == 2
-    assert "no trial that keeps the constraints" in ran.err
-    assert "kept:    0 of 2 networks keep params<=7.0" in ran.out
+    assert ran.code == 2  # nothing is trained that is known beforehand to break a constraint
+    assert "refused" in ran.err and "params<=7.0" in ran.err
     assert "best:" not in ran.out
     assert "best so far" not in ran.err
-    shown = run("show", "one", "--storage", url)
-    assert shown.code == 0
-    assert "kept:    0 of 2" in shown.out
-    assert run("show", "one", "--storage", url, "--trial", "best").code == 2
 
 
 def test_the_highest_is_the_best_where_more_is_better() -> None:

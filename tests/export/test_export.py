@@ -93,11 +93,16 @@ NOT_IN_ONNX = {  # adaptive pooling of sizes that do not come out even
 }
 
 
+EXPORTED = {  # graph networks are refused
+    key: case for key, case in CASES.items() if all(shape.rows == "samples" for shape in case[1])
+}
+
+
 def every_case(form: str) -> Network:
     """Return a network that has every case of the conformance test side by side, each with inputs of its own."""
     build = GraphBuilder()
     results = []
-    for number, (key, (op, shapes)) in enumerate(CASES.items()):
+    for number, (key, (op, shapes)) in enumerate(EXPORTED.items()):
         if form == "onnx" and key in NOT_IN_ONNX:
             continue
         dtype = "int64" if isinstance(op, ops.Embedding) else "float32"
@@ -112,8 +117,8 @@ def every_case(form: str) -> Network:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 def test_every_op_there_is_can_be_exported(form: str, tmp_path: Path) -> None:
     of = every_case(form)
-    left_out = len(NOT_IN_ONNX & CASES.keys()) if form == "onnx" else 0
-    assert len(of.graph.outputs) == len(CASES) - left_out  # and those are checked to name every op that is shipped
+    left_out = len(NOT_IN_ONNX & EXPORTED.keys()) if form == "onnx" else 0
+    assert len(of.graph.outputs) == len(EXPORTED) - left_out  # and cases are checked to name every op that is shipped
     (check,) = export(of, tmp_path, form).checks
     assert check.startswith("model.")
 

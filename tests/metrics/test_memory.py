@@ -134,7 +134,11 @@ def between(op: Op, shapes: tuple[Shape, ...]) -> Graph:
     return build.graph(build(ops.Tanh(), last))
 
 
-OPS = {name: (op, shapes) for name, (op, shapes) in CASES.items() if op.arity != (0, 0)}
+OPS = {  # layers on graphs look at the links, which a sample of another shape does not have
+    name: (op, shapes)
+    for name, (op, shapes) in CASES.items()
+    if op.arity != (0, 0) and all(shape.rows == "samples" for shape in shapes)
+}
 
 
 @MODES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from archgraph import Graph, Network, Recipe, Task, search
 from archgraph.errors import SettingError, UnknownName
-from archgraph.metrics import depth, params
+from archgraph.metrics import depth, params, units
 from archgraph.moves import parse
 from archgraph.registry import DRIVERS
 from archgraph.search.lineage import lineage
@@ -73,7 +74,7 @@ def test_beside_a_width_criterion_what_trains_better_goes_on() -> None:
     assert "Widen" in kinds and kinds & {"InsertLayer", "InsertIdentity"}
     for stage in (1, 2):
         best = min(by_stage[stage - 1], key=lambda trial: trial.metrics["train.loss"])
-        assert {trial.parent for trial in by_stage[stage]} == {best.network.key}
+        assert {trial.parent for trial in by_stage[stage]} == {best.number}
 
 
 def test_nothing_helps_and_nothing_is_left() -> None:
@@ -103,10 +104,8 @@ def test_limits_hold() -> None:
     study = search(Sensli(MLP, stages=3, ratio=0.0, cost="params", added=45), task=TASK, recipe=RECIPE)
     sizes = [params(trial.graph) for trial in study]
     assert len(sizes) > 1
-    assert all(0 < after - before <= 45 for before, after in zip(sizes, sizes[1:], strict=False))
+    assert all(0 < after - before <= 45 for before, after in itertools.pairwise(sizes))
     capped = search(Sensli(MLP, stages=3, ratio=0.0, ceiling=14), task=TASK, recipe=RECIPE)
-    from archgraph.metrics import units
-
     assert units(capped.trials[-1].graph) <= 14
 
 
@@ -117,7 +116,7 @@ def test_net2deeper_keeps_the_function_and_the_moments() -> None:
     for trial in study.trials[1:]:
         assert trial.measured == pytest.approx(0.0, abs=1e-9)
         assert trial.moves[0].startswith("InsertIdentity(")
-    assert depth(study.trials[-1].graph) == depth(MLP) + 4  # a linear layer and a ReLU each
+    assert depth(study.trials[-1].graph) == depth(MLP) + 2
 
 
 def test_the_same_seed_gives_the_same_networks() -> None:
