@@ -8,7 +8,8 @@ there, or more. No training, no second pass: the price of a decision is one pass
 
 Behind a ReLU the layer is ``ReLU(I T)`` (:class:`archgraph.moves.InsertIdentity`), elsewhere the residual ``T + w
 sigma(a T)`` with ``w = 0`` (:class:`archgraph.moves.InsertLayer`), which keeps the function whatever T is. (Where T is
-zero the inserted ReLU stands at its kink, which counts as flat, as in torch.) The pure function behind it, for one edge, is :func:`archgraph.criteria.sensitivity.sensitivity`.
+zero the inserted ReLU stands at its kink, which counts as flat, as in torch.) The pure function behind it, for one
+edge, is :func:`archgraph.criteria.sensitivity.sensitivity`.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ def sensli(
         edit = move.plan(deeper.graph)
         fresh[name], deeper = fresh_labels(edit.before, edit.after), deeper.after(edit)
         alone = network.after(move.plan(graph))  # its nodes have other names there, by which rows are drawn
-        for label, own in zip(fresh[name], fresh_labels(graph, alone.graph), strict=True):
-            drawn[label] = alone.weights[own]
+        for label, there in zip(fresh[name], fresh_labels(graph, alone.graph), strict=True):
+            drawn[label] = alone.weights[there]
     deeper = Network(deeper.graph, {**deeper.weights, **drawn})
     if not fresh:
         return Scored({}, refused, 0, 0)

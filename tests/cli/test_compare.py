@@ -75,7 +75,7 @@ def test_settings_go_to_who_has_them() -> None:
         _drivers(labels, graph, find("digits"), {"grwth": "0.4"}, None)
     with pytest.raises(UnknownName, match="did you mean 'random-search'"):
         _drivers(labels, graph, find("digits"), {"random_serch.low": "0.4"}, None)
-    with pytest.raises(UnknownName, match="setting of RandomSearch 'growth'"):
+    with pytest.raises(UnknownName, match="setting of RandomSearch on 'widths' 'growth'"):
         _drivers(labels, graph, find("digits"), {"random_search.growth": "0.4"}, None)
     with pytest.raises(SettingError, match="leave --tune out"):
         _drivers(["random-search"], graph, find("digits"), {}, tune)

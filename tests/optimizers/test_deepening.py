@@ -54,15 +54,15 @@ def test_it_deepens_every_family_and_the_loss_falls(family: str) -> None:
     assert before.graph == graph
 
 
-@pytest.mark.parametrize("node", ["f", "g"], ids=["residual", "identity"])
-def test_measured_over_predicted_tends_to_one(node: str) -> None:
-    """At a short step both kinds of layers take what their gradient says."""
-    graph = MLP if node == "f" else Graph.parse(str(MLP).replace("Tanh", "ReLU"))
+def test_measured_over_predicted_tends_to_one() -> None:
+    """At a short step a residual layer takes what its gradient says (an identity behind a ReLU stands at its kinks)."""
+    graph = Graph.parse(str(MLP).replace("ReLU", "Tanh"))
     network = Network.init(graph, 1, dtype=torch.float64)
-    driver = Sensli(network, stages=1, ratio=0.0, factor=1e-5, line_search=False)
-    trial = search(driver, task=TASK, recipe=Recipe(epochs=0)).trials[-1]
-    assert trial.measured is not None and trial.predicted is not None
-    assert trial.measured / trial.predicted == pytest.approx(1.0, abs=0.05)
+    for factor, error in ((1e-3, 2e-2), (1e-5, 2e-4)):
+        driver = Sensli(network, stages=1, ratio=0.0, factor=factor, line_search=False)
+        trial = search(driver, task=TASK, recipe=Recipe(epochs=0)).trials[-1]
+        assert trial.measured is not None and trial.predicted is not None
+        assert trial.measured / trial.predicted == pytest.approx(1.0, abs=error)
 
 
 def test_beside_a_width_criterion_what_trains_better_goes_on() -> None:
