@@ -54,7 +54,13 @@ def test_what_is_known_is_kept_unless_something_gains_more() -> None:
 
 @pytest.mark.parametrize(
     ("budgets", "likeness", "trials", "off"),
-    [(1, 0.0, 4, 1e-6), (2, 0.0, 4, 1e-6), (3, 0.0, 4, 1e-6), (1, 0.9, 4, 1e-6), (2, 0.9, 1, 1e-3)],
+    [
+        (1, 0.0, 4, 1e-6),
+        (2, 0.0, 4, 1e-6),
+        (3, 0.0, 4, 1e-6),
+        (1, 0.9, 4, 1e-6),
+        pytest.param(2, 0.9, 1, 1e-3, marks=pytest.mark.slow),
+    ],
 )
 def test_sixty_items_in_silence(
     budgets: int, likeness: float, trials: int, off: float, capfd: pytest.CaptureFixture[str]

@@ -57,7 +57,7 @@ def test_function_is_kept(units: tuple[int, ...], copies: int) -> None:
 
 @pytest.mark.parametrize("family", some.FAMILIES)
 def test_every_legal_site_of_random_graphs_keeps_the_function(family: str) -> None:
-    @settings(max_examples=12)
+    @settings(max_examples=4)
     @given(some.FAMILIES[family], st.integers(0, 99))
     def check(graph: Graph, seed: int) -> None:
         network, text = some.network_of(graph, seed), str(graph)
@@ -70,7 +70,7 @@ def test_every_legal_site_of_random_graphs_keeps_the_function(family: str) -> No
     check()
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data())
 def test_several_units_and_copies_and_the_way_back(data: st.DataObject) -> None:
     graph = data.draw(some.graphs())

@@ -46,7 +46,7 @@ def named(kinds: Iterable[type[Move]]) -> pytest.MarkDecorator:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_contract_at_every_site_of_awkward_graphs(kind: type[Move], name: str) -> None:
     network = some.network_of(GRAPHS[name])
-    for move in islice(kind.sites(network.graph), 12):
+    for move in islice(kind.sites(network.graph), 7):
         check_move(move, network)
 
 
@@ -62,12 +62,12 @@ def test_those_that_say_so_keep_the_function() -> None:
 @pytest.mark.parametrize("family", some.FAMILIES)
 @named(KEEPING)
 def test_every_site_of_random_graphs_keeps_the_function(kind: type[Move], family: str) -> None:
-    @settings(max_examples=4)
+    @settings(max_examples=2)
     @given(some.FAMILIES[family], st.integers(0, 99))
     def check(graph: Graph, seed: int) -> None:
         network, inputs, text = some.network_of(graph, seed), some.inputs_of(graph, seed=11), str(graph)
         before = [some.outputs_of(network, inputs, train=train) for train in (False, True)]
-        for move in islice(kind.sites(graph), 60):
+        for move in islice(kind.sites(graph), 25):
             after = move.apply(network)
             assert recounted(after) == (params(after.graph), macs(after.graph)), move
             for train, wanted in zip((False, True), before, strict=True):
@@ -78,7 +78,7 @@ def test_every_site_of_random_graphs_keeps_the_function(kind: type[Move], family
     check()
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(st.data())
 def test_moves_that_take_away_or_swap_leave_a_graph_that_runs(data: st.DataObject) -> None:
     graph = data.draw(some.graphs())

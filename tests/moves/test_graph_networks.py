@@ -31,7 +31,7 @@ def between(op: ops.Op, *more: ops.Op) -> Graph:
 
 @pytest.mark.parametrize("kind", KEEPING, ids=lambda kind: kind.__name__)
 def test_every_site_of_random_networks_keeps_the_function(kind: type[Move]) -> None:
-    @settings(max_examples=12)
+    @settings(max_examples=4)
     @given(node_graphs(), st.integers(0, 99))
     def check(graph: Graph, seed: int) -> None:
         network = network_of(graph, seed)
@@ -41,7 +41,7 @@ def test_every_site_of_random_networks_keeps_the_function(kind: type[Move]) -> N
     check()
 
 
-@settings(max_examples=12)
+@settings(max_examples=5)
 @given(node_graphs(), st.integers(0, 99))
 def test_pruned_networks_run_and_have_fewer_weights(graph: Graph, seed: int) -> None:
     network = network_of(graph, seed)

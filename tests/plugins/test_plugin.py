@@ -109,10 +109,16 @@ check_move(ag.moves.InsertLayer("s", activation=OPS.get("Snake")(2.0)), network)
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        ("ops", "Snake", "z + sin(a z)^2 / a of arXiv 2006.08195, for signals that repeat themselves."),
-        ("moves", "Charm", "Put a snake in the place of a swish."),
+        pytest.param(
+            *("ops", "Snake", "z + sin(a z)^2 / a of arXiv 2006.08195, for signals that repeat themselves."),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("moves", "Charm", "Put a snake in the place of a swish.", marks=pytest.mark.slow),
         ("drivers", "train-charmed", "Train a graph as it is, then with its swishes charmed one after the other."),
-        ("tasks", "waves", "Make the task: tell a sine from a cosine, sampled at seven points with noise."),
+        pytest.param(
+            *("tasks", "waves", "Make the task: tell a sine from a cosine, sampled at seven points with noise."),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_command_line_lists_it(site: Path, kind: str, name: str, sentence: str) -> None:
@@ -128,6 +134,7 @@ def test_without_the_metadata_nothing_is_found(site: Path, tmp_path: Path) -> No
     assert done.returncode == 1 and "unknown op 'Snake'" in done.stderr
 
 
+@pytest.mark.slow
 def test_its_driver_searches_its_task_from_the_command_line(site: Path) -> None:
     options = ("--driver", "train-charmed", "--graph", "h.graph", "--recipe", "epochs=1", "--out", "out")
     done = run(site, *COMMAND, "search", "waves", *options)
