@@ -14,6 +14,9 @@ Accuracies are those on test data, mean and standard deviation over seeds. The d
 parameters: from its accuracy in the same seed, read between its rounds, linear in the logarithm of parameters (beyond
 its last network, from that); mean and standard error. CPU seconds of growth are all but training: scores, line
 searches, rewrites; an uncounted run of one round comes first. Nothing is chosen by test data.
+
+With ``--out`` the rounds of every run are appended to the CSV file when it has finished, those that are there are not
+run again, and the table of all rows goes beside it.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from gromo_rival import GromoGrowth, mlp
-from growth_methods import Clock, Clocked, Method, methods, stages, wanted
+from growth_methods import Clock, Clocked, Method, methods, stages, told, wanted
 
 import archgraph as ag
 from archgraph.errors import ArchGraphError
@@ -41,6 +44,14 @@ from archgraph.search import Driver
 WIDTHS = (4, 4)
 RIVALS: dict[str, dict[str, Any]] = {"gromo": {}, "gromo-best": {"where": "best"}, "gromo-loader": {"batch_size": 128}}
 """GroMo's settings, see :class:`GromoGrowth`: the first is what others are compared with."""
+
+SCRATCH = "scratch"
+COLUMNS: dict[str, Callable[[str], Any]] = {
+    **{"method": str, "seed": int, "round": int, "rounds": int, "params": int, "widths": str},
+    **dict.fromkeys(("train_loss", "test_accuracy", "predicted", "measured", "growth_cpu", "train_cpu"), float),
+    "note": str,
+}
+"""Of the CSV file, and what reads each."""
 
 Row = dict[str, Any]
 Build = Callable[[ag.Task], Driver]
@@ -95,7 +106,7 @@ def scratch(grown: ag.Graph, task: ag.Task, seed: int, recipe: ag.Recipe, number
     longer = recipe.but(epochs=recipe.epochs * (number + 1))
     report = Evaluator(task, device="cpu").evaluate(Train(grown, longer, seed=seed))
     assert report.network is not None, report.failure
-    found = row("scratch", seed, number, report.network, task)
+    found = row(SCRATCH, seed, number, report.network, task)
     return found | {"rounds": number, "growth_cpu": 0.0, "train_cpu": report.ledger.cpu_seconds}
 
 
@@ -142,14 +153,25 @@ def spread(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def write(file: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV."""
-    names = ["method", "seed", "round", "rounds", "params", "widths", "train_loss", "test_accuracy", "predicted"]
-    names += ["measured", "growth_cpu", "train_cpu", "note"]
+def known_rows(file: Path) -> list[Row]:
+    """Return the rows that a CSV file holds, numbers as numbers."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        return [
+            {key: COLUMNS[key](value) if value or key == "note" else None for key, value in row.items()}
+            for row in csv.DictReader(opened)
+        ]
+
+
+def append(file: Path, rows: Iterable[Row]) -> None:
+    """Write rows below those that a CSV file holds."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as opened:
-        table = csv.DictWriter(opened, names)
-        table.writeheader()
+    empty = not file.exists()
+    with file.open("a", newline="") as opened:
+        table = csv.DictWriter(opened, list(COLUMNS), lineterminator="\n")
+        if empty:
+            table.writeheader()
         for one in rows:
             table.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in one.items()})
 
@@ -164,38 +186,45 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--only", nargs="*", help="methods")
     parser.add_argument("--method", nargs="+", action="append", default=[], help="NAME DRIVER key=value ...")
-    parser.add_argument("--out", type=Path, help="a CSV file of all rounds")
+    parser.add_argument("--out", type=Path, help="a CSV file of all rounds, carried on; the table goes beside it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     recipe = ag.Recipe(epochs=options.epochs, lr=options.lr)
     try:
         known = builders(options)
-        names = wanted(options.only, [*known, "scratch"])
+        names = wanted(options.only, [*known, SCRATCH])
     except ArchGraphError as error:
         parser.error(str(error))
-    if "scratch" in names and "new-unit" not in names:
+    if SCRATCH in names and "new-unit" not in names:
         names.insert(0, "new-unit")
     order = sorted(names, key=lambda name: name not in RIVALS)  # what others are compared with comes first
     at = sorted({min(3, options.rounds), options.rounds})
     tasks = [digits(seed) for seed in range(options.seeds)]
+    before = known_rows(options.out) if options.out else []
     rows: dict[str, list[Row]] = {}
-    print(f"{options}\nafter rounds {' and '.join(map(str, at))}: params, test accuracy, difference from GroMo")
-    print("method           rounds | " + " | ".join([f"{'':34s}"] * len(at)) + " | CPU s: growth, training")
+    heading = f"after rounds {' and '.join(map(str, at))}: params, test accuracy, difference from GroMo\n"
+    heading += "method           rounds | " + " | ".join([f"{'':34s}"] * len(at)) + " | CPU s: growth, training"
+    print(heading)
+    lines = [told(), heading]
     for name in order:
-        if name == "scratch":
-            grown = {(one["seed"], one["round"]): one["widths"] for one in rows["new-unit"]}
-            rows[name] = [
-                scratch(mlp([int(one) for one in grown[seed, number].split("-")][:2]), task, seed, recipe, number)
-                for seed, task in enumerate(tasks)
-                for number in at
-            ]
-        else:
+        rows[name] = [one for one in before if one["method"] == name and one["seed"] < options.seeds]
+        left = [seed for seed in range(options.seeds) if all(one["seed"] != seed for one in rows[name])]
+        if left and name != SCRATCH:
             run(name, known[name], tasks[0], 0, recipe.but(epochs=1), 1)  # what loads and starts slowly is there now
-            runs = (run(name, known[name], task, seed, recipe, options.rounds) for seed, task in enumerate(tasks))
-            rows[name] = [one for found in runs for one in found]
-        print(summary(rows[name], rows.get("gromo", []), at), flush=True)
+        for seed in left:
+            if name == SCRATCH:
+                grown = {one["round"]: one["widths"] for one in rows["new-unit"] if one["seed"] == seed}
+                graphs = {number: mlp([int(one) for one in grown[number].split("-")][:2]) for number in at}
+                found = [scratch(graph, tasks[seed], seed, recipe, number) for number, graph in graphs.items()]
+            else:
+                found = run(name, known[name], tasks[seed], seed, recipe, options.rounds)
+            rows[name] += found
+            if options.out:
+                append(options.out, found)
+        lines.append(summary(rows[name], rows.get("gromo", []), at))
+        print(lines[-1], flush=True)
     if options.out:
-        write(options.out, (one for found in rows.values() for one in found))
+        options.out.with_suffix(".txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import torch
 
 import archgraph as ag
 from archgraph.errors import UnknownName
@@ -47,6 +51,7 @@ METHODS: dict[str, Method] = {
     "north": Method("north"),
     "natural-expansion": Method("natural-expansion"),
     "zero-fan-out": Method("zero-fan-out"),
+    "sensli": Method("sensli", {"ratio": 0.0}),
     "splitting": Method("splitting", ANY),
     "splitting+new": Method("splitting", {"kinds": ("split", "new"), **ANY}),
     "signed-splitting": Method("signed-splitting", ANY),
@@ -86,6 +91,12 @@ def wanted(only: Sequence[str] | None, known: Iterable[str]) -> list[str]:
         if name not in names:
             raise UnknownName.among("method", name, names)
     return list(only or names)
+
+
+def told() -> str:
+    """Return the head of a table: the command of a benchmark, and the versions of what it ran with."""
+    command = f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
+    return f"{command}\narchgraph {ag.__version__}, torch {torch.__version__}, one thread, a machine with other work"
 
 
 @dataclass

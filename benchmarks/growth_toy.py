@@ -8,6 +8,9 @@ targets with mean 0 and variance 1; every seed has its own teacher. The seed net
 ends. Every stage trains for 1200 full-batch steps (Adam, 0.03, cosine). ``scratch`` is a network of 5, and of 10
 neurons, trained from fresh weights for as many steps in all. Printed are means over seeds of the decimal logarithm of
 the training error (a method that stops early stays where it is), and the mean number of neurons at the end.
+
+With ``--out`` every run is appended to the CSV file when it has finished, those that are there are not run again, and
+the table of all rows goes beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from growth_methods import Clock, Clocked, methods, stages, wanted
+from growth_methods import Clock, Clocked, methods, stages, told, wanted
 
 import archgraph as ag
 from archgraph import ops
@@ -90,6 +93,38 @@ def summary(runs: Sequence[Run]) -> str:
     return f"{runs[0].method:18s}{means} | {neurons:5.1f} | {growing:6.2f}  {training:6.2f}"
 
 
+def known_runs(file: Path, count: int) -> list[Run]:
+    """Return the runs of ``count`` stages that a CSV file holds."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        return [
+            Run(
+                row["method"],
+                int(row["seed"]),
+                tuple(float(row[f"error-{number}"]) for number in range(1, count + 2)),
+                int(row["neurons"]),
+                float(row["growth_cpu"]),
+                float(row["train_cpu"]),
+                row["note"],
+            )
+            for row in csv.DictReader(opened)
+        ]
+
+
+def append(file: Path, run: Run) -> None:
+    """Write a run below those that a CSV file holds."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    empty = not file.exists()
+    with file.open("a", newline="") as opened:
+        rows = csv.writer(opened, lineterminator="\n")
+        if empty:
+            errors = [f"error-{number + 1}" for number in range(len(run.errors))]
+            rows.writerow(["method", "seed", *errors, "neurons", "growth_cpu", "train_cpu", "note"])
+        numbers = [f"{one:.6g}" for one in (*run.errors, run.neurons, run.growth_cpu, run.train_cpu)]
+        rows.writerow([run.method, run.seed, *numbers, run.note])
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,7 +134,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.03)
     parser.add_argument("--only", nargs="*", help="methods")
     parser.add_argument("--method", nargs="+", action="append", default=[], help="NAME DRIVER key=value ...")
-    parser.add_argument("--out", type=Path, help="a CSV file of all runs")
+    parser.add_argument("--out", type=Path, help="a CSV file of all runs, carried on; the table goes beside it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     recipe = ag.Recipe(epochs=options.steps, lr=options.lr, batch_size=1000)
@@ -109,29 +144,26 @@ def main() -> None:
     except ArchGraphError as error:
         parser.error(str(error))
     common = {"growth": 1e-9, "stages": options.stages, "halves": False}  # a unit a stage, no noise in the data
-    print(
-        f"{options}\nlog10 of the error at{'':1s}" + "  ".join(f"{n:6d}" for n in range(1, options.stages + 2)), end=""
-    )
-    print("   |  neurons at the end | CPU s: growth, training")
-    table: list[Run] = []
+    heading = f"log10 of the error at{'':1s}" + "  ".join(f"{n:6d}" for n in range(1, options.stages + 2))
+    heading += "   |  neurons at the end | CPU s: growth, training"
+    print(heading)
+    before = known_runs(options.out, options.stages) if options.out else []
+    lines = [told(), heading]
     for name in names:
-        runs = [
-            scratch(seed, recipe, options.stages)
-            if name == "scratch"
-            else grow(name, known[name].build(bumps(1), **common), seed, recipe, options.stages)
-            for seed in range(options.seeds)
-        ]
-        table += runs
-        print(summary(runs), flush=True)
+        done = {run.seed: run for run in before if run.method == name}
+        for seed in range(options.seeds):
+            if seed not in done:
+                done[seed] = (
+                    scratch(seed, recipe, options.stages)
+                    if name == "scratch"
+                    else grow(name, known[name].build(bumps(1), **common), seed, recipe, options.stages)
+                )
+                if options.out:
+                    append(options.out, done[seed])
+        lines.append(summary([done[seed] for seed in range(options.seeds)]))
+        print(lines[-1], flush=True)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="") as file:
-            rows = csv.writer(file)
-            errors = [f"error-{n}" for n in range(1, options.stages + 2)]
-            rows.writerow(["method", "seed", *errors, "neurons", "growth_cpu", "train_cpu", "note"])
-            for run in table:
-                numbers = [f"{one:.6g}" for one in (*run.errors, run.neurons, run.growth_cpu, run.train_cpu)]
-                rows.writerow([run.method, run.seed, *numbers, run.note])
+        options.out.with_suffix(".txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

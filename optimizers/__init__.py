@@ -4,9 +4,11 @@ from optimizers.continual import Continual
 from optimizers.evolution import Evolution
 from optimizers.firefly import FireflyDescent
 from optimizers.generator_bo import GeneratorBO
+from optimizers.grow_best import GrowBest
 from optimizers.kde import KernelDensity
 from optimizers.local_search import LocalSearch
 from optimizers.natural_gradient import SSP, ExactNaturalGradient, NaturalGradient
+from optimizers.natural_gradient_search import NaturalGradientSearch
 from optimizers.nsga2 import NSGA2
 from optimizers.optuna_sampler import OptunaSampler
 from optimizers.pruned import Pruned
@@ -38,10 +40,12 @@ __all__ = [
     "FireflyDescent",
     "GeneratorBO",
     "GradMax",
+    "GrowBest",
     "KernelDensity",
     "LocalSearch",
     "NaturalExpansion",
     "NaturalGradient",
+    "NaturalGradientSearch",
     "Net2Deeper",
     "Net2Wider",
     "North",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,13 +60,16 @@ class NSGA2Source(Source):
     population: int
     crossover: float
     mutation: float
+    _sorted: tuple[Told | None, list[Told]] = field(
+        default=(None, []), init=False
+    )  # the last that was told, and the survivors then
 
     def propose(self, history: History) -> Proposal:
         good = history.good
         if len(good) < 2 or len(history.told) + len(history.pending) < self.population:
             return Proposal(self.space.draw(history.seed))
         numbers = random.Random(history.seed)
-        alive = [good[place] for place in order(good)[: self.population]]
+        alive = self._survivors(history, good)
 
         def winner() -> Told:
             return alive[min(numbers.sample(range(len(alive)), 2))]
@@ -78,6 +81,12 @@ class NSGA2Source(Source):
         if numbers.random() < self.mutation:
             values = self.space.mutate(values, history.seed)
         return Proposal(values, note=f"child of {first.number} and {second.number}")
+
+    def _survivors(self, history: History, good: Sequence[Told]) -> list[Told]:
+        """Return the fittest, which are sorted once a report, not once a child that was trained before."""
+        if self._sorted[0] is not history.told[-1]:
+            self._sorted = history.told[-1], [good[place] for place in order(good)[: self.population]]
+        return self._sorted[1]
 
 
 def order(told: Sequence[Told]) -> list[int]:

@@ -41,7 +41,7 @@ def read_recipe(texts: Mapping[str, str], base: Recipe | None = None) -> Recipe:
         options[name] = _literal(texts[name])
     kept = dict(base.options) if own.get("optimizer", base.optimizer) == base.optimizer else {}
     recipe = base.but(**own, options={**kept, **options})
-    recipe.build(nn.Linear(1, 1))  # says at once what the optimizer would say later
+    recipe.but(decayed="").build(nn.Linear(1, 1))  # says at once what the optimizer would say later
     return recipe
 
 

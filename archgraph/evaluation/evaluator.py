@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from archgraph.errors import ArchGraphError, DataError, EvaluationFailed, SettingError, StorageError, UnknownName
 from archgraph.evaluation.bill import training_bill
@@ -15,7 +16,7 @@ from archgraph.evaluation.checkpoint import Checkpoint
 from archgraph.evaluation.checkpoints import Checkpoints
 from archgraph.evaluation.device import choose_device, peak_bytes, reset_peak
 from archgraph.evaluation.failure import lacks_memory, reason
-from archgraph.evaluation.feed import Samples, feed, run_through
+from archgraph.evaluation.feed import Graphs, Samples, WholeGraph, feed, run_through
 from archgraph.evaluation.fidelity import Fidelity
 from archgraph.evaluation.fit import check_fit, describe, graph_of
 from archgraph.evaluation.lookup import looked_up, table_bill
@@ -27,7 +28,7 @@ from archgraph.evaluation.request import Calibrate, Request, Score, Train
 from archgraph.evaluation.trainer import measure, train
 from archgraph.graph import Graph
 from archgraph.metrics import Conditions, macs
-from archgraph.net import Network, estimate
+from archgraph.net import Network, Nodes, estimate, passed
 from archgraph.scoring.scorer import score_sites, subset
 from archgraph.tasks import Task
 from archgraph.tasks.tabular import Tabular
@@ -342,11 +343,19 @@ class Evaluator:
         return self._parts[part]
 
     def _score(self, request: Score) -> Report:
-        data = self.task.splits["train"].to(self.device)
-        x, y = subset(data.x, data.y, request.samples, request.seed)
+        network = request.network.to(self.device)
+        data = feed(network.graph, self.task, "train", self.device, network.dtype)
+        whole: Tensor | Nodes
+        if isinstance(data, WholeGraph):
+            whole = Nodes(data.given, data.rows)
+        elif isinstance(data, Graphs):
+            whole = Nodes(data.inputs(slice(None)), torch.arange(len(data), device=self.device))
+        else:
+            whole = data.inputs(slice(None))[0]
+        x, y = subset(whole, data.y, request.samples, request.seed)
         try:
             found = score_sites(
-                request.network.to(self.device),
+                network,
                 x,
                 y,
                 self.task.loss,
@@ -362,10 +371,10 @@ class Evaluator:
     def _calibrate(self, request: Calibrate) -> Report:
         network = request.network.to(self.device)
         data = feed(network.graph, self.task, "train", self.device, network.dtype)
-        inputs = data.inputs(slice(None))
+        inputs: Tensor | tuple[Tensor, ...] | Nodes = data.inputs(slice(None))
         if isinstance(data, Samples):
-            inputs = (subset(data.x, data.y, request.samples, request.seed)[0],)
+            inputs = subset(data.x, data.y, request.samples, request.seed)[0]
         found = estimate(network, dict(request.units), inputs, batch_size=request.batch_size, seed=request.seed)
-        samples = run_through(network.graph, self.task, len(inputs[0]))
+        samples = passed(inputs)
         ledger = Ledger(samples=samples, eval_macs=macs(network.graph) * samples)
         return Report("", network=found.to("cpu"), ledger=ledger)

@@ -1,7 +1,8 @@
-"""What goes into a network on a split of a task: its samples, or a whole graph of which some nodes count.
+"""What goes into a network on a split of a task: its samples, a whole graph of which some nodes count, or graphs.
 
 A network that reads edges computes all nodes of the task's graph at once, and the loss and the metrics are those of the
-nodes of the split. A network that does not is fed with nodes as with any other samples.
+nodes of the split. A network that does not is fed with nodes as with any other samples. Where samples are graphs, those
+of a batch go side by side through a network that reads edges or memberships; another gets one vector a graph.
 
 Letters: ``N`` samples, or nodes, ``D`` their features.
 """
@@ -15,11 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archgraph.errors import DataError
-from archgraph.graph import Graph
-from archgraph.ops import Edges, EdgeWeights, Input
-from archgraph.tasks import Split, Task
-from archgraph.tasks.node_graph import NodeGraph
+from archgraph.graph import Graph, Op
+from archgraph.ops import Edges, Input, Membership
+from archgraph.scoring.samples import given
+from archgraph.tasks import GraphSet, Split, Task
 
 
 class Feed(ABC):
@@ -64,10 +64,7 @@ class Samples(Feed):
         self.x, self.y = x, y
 
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
-        parts = list(order.to(self.x.device).split(size))
-        if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # a single one left over: batch norm needs two
-            parts[-2:] = [torch.cat(parts[-2:])]
-        return parts
+        return _cut(order.to(self.x.device), size)
 
     def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
         return (self.x[batch],)
@@ -103,9 +100,59 @@ class WholeGraph(Feed):
         yield slice(0, len(self))
 
 
+class Graphs(Feed):
+    """Graphs, those of a batch side by side.
+
+    Pieces that stay the same from epoch to epoch, as those of the validation split do, are put together once.
+
+    Args:
+        graph: of the network.
+        whole: the graphs of the task.
+        split: name of the split.
+        dtype: of the network.
+    """
+
+    def __init__(self, graph: Graph, whole: GraphSet, split: str, dtype: torch.dtype) -> None:
+        self.kinds = [type(graph.op(name)) for name in graph.inputs]
+        self.whole, self.dtype, self.rows = whole, dtype, whole.rows[split]
+        self.y = whole.y[self.rows]
+        self._known: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        return _cut(order.to(self.rows.device), size)
+
+    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+        if isinstance(batch, Tensor):
+            return self._beside(self.rows[batch])
+        piece = (batch.start or 0, len(self) if batch.stop is None else batch.stop)
+        if piece not in self._known:
+            self._known[piece] = self._beside(self.rows[batch])
+        return self._known[piece]
+
+    def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
+        return outputs
+
+    def _beside(self, graphs: Tensor) -> tuple[Tensor, ...]:
+        x, edges, membership = self.whole.batch(graphs)
+        given: dict[type[Op], Tensor] = {Input: x.to(self.dtype), Edges: edges, Membership: membership}
+        return tuple(given[kind] for kind in self.kinds)
+
+
+def _cut(order: Tensor, size: int) -> list[Tensor]:
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # a single one left over: batch norm needs two
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
 def reads_edges(graph: Graph) -> bool:
     """Whether a network computes whole graphs of nodes."""
     return any(isinstance(graph.op(name), Edges) for name in graph.inputs)
+
+
+def reads_graphs(graph: Graph) -> bool:
+    """Whether a network tells graphs apart: its samples may be graphs, in batches."""
+    return any(isinstance(graph.op(name), Membership) for name in graph.inputs)
 
 
 def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype: torch.dtype) -> Feed:
@@ -120,11 +167,13 @@ def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype
     """
     own = task.splits[split].to(device)
     y = own.y.to(dtype) if own.y.is_floating_point() else own.y
+    if task.graphs is not None and reads_graphs(graph):
+        return Graphs(graph, task.graphs.to(device), split, dtype)
     if not reads_edges(graph):
         return Samples(own.x.to(dtype), y)
     assert task.graph is not None
     whole = task.graph.to(device)
-    return WholeGraph(tuple(_given(graph, name, whole, dtype) for name in graph.inputs), y, whole.rows[split])
+    return WholeGraph(tuple(given(graph, name, whole, dtype) for name in graph.inputs), y, whole.rows[split])
 
 
 def samples_of(data: Split) -> Samples:
@@ -133,16 +182,10 @@ def samples_of(data: Split) -> Samples:
 
 
 def run_through(graph: Graph, task: Task, samples: int) -> int:
-    """Return how many samples go through a network when so many count: all nodes, if it computes a whole graph."""
+    """Return how many samples go through a network when so many count: all nodes, if it computes a whole graph.
+
+    Of a task whose samples are graphs, they are as many nodes as these have on the average.
+    """
+    if task.graphs is not None and reads_graphs(graph):
+        return round(samples * len(task.graphs.x) / len(task.graphs))
     return len(task.graph) if task.graph is not None and reads_edges(graph) else samples
-
-
-def _given(graph: Graph, name: str, whole: NodeGraph, dtype: torch.dtype) -> Tensor:
-    op = graph.op(name)
-    if isinstance(op, Edges):
-        return whole.edge_index
-    if isinstance(op, EdgeWeights) and whole.edge_weight is not None:
-        return whole.edge_weight.to(dtype)
-    if isinstance(op, Input):
-        return whole.features(dtype)
-    raise DataError(f"the task has nothing for input {name!r}", place=str(graph.node(name)))

@@ -88,7 +88,11 @@ class Fidelity:
         if graph is not None:
             kept = {**graph.rows, "train": graph.rows["train"][rows.to(graph.x.device)]}
             graph = replace(graph, rows=kept)
-        return replace(task, splits={**task.splits, "train": Split(split.x[rows], split.y[rows])}, graph=graph)
+        graphs = task.graphs
+        if graphs is not None:
+            graphs = replace(graphs, rows={**graphs.rows, "train": graphs.rows["train"][rows.to(graphs.x.device)]})
+        splits = {**task.splits, "train": Split(split.x[rows], split.y[rows])}
+        return replace(task, splits=splits, graph=graph, graphs=graphs)
 
 
 FULL = Fidelity()

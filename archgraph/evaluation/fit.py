@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archgraph.errors import DataError
 from archgraph.evaluation.request import Request, Train
-from archgraph.graph import Graph, Op
+from archgraph.graph import GRAPHS, SAMPLES, Graph, Op
 from archgraph.metrics import depth, macs, params, units
-from archgraph.ops import Edges, EdgeWeights
+from archgraph.ops import Edges, EdgeWeights, Membership
 from archgraph.tasks import Task
 from archgraph.tasks.tabular import Tabular
 
@@ -28,6 +28,8 @@ def check_fit(graph: Graph, task: Task) -> None:
     A graph that returns one number a sample, ``[N]``, fits a task of one value. Where samples are the nodes of a graph,
     edges may be read beside their features, and weights of edges where there are some.
 
+    Where samples are graphs of nodes, edges and memberships may be read, and a pooling gives one output a graph.
+
     Raises:
         DataError: with what the graph takes and gives.
         GraphError: when the task is answered from a table, and that does not have the graph.
@@ -43,6 +45,7 @@ def check_fit(graph: Graph, task: Task) -> None:
             got=f"{len(own)} inputs and {len(graph.outputs)} outputs",
         )
     _check_links(graph, task, links)
+    _check_rows(graph, task)
     took, gave = graph.shape(own[0]), graph.shape(graph.outputs[0])
     if took.dims != tuple(task.input_shape):
         raise DataError(
@@ -61,11 +64,29 @@ def check_fit(graph: Graph, task: Task) -> None:
         )
 
 
+def _check_rows(graph: Graph, task: Task) -> None:
+    """Raise unless what a graph gives is one row a sample: a node, or a graph of nodes."""
+    last = graph.outputs[0]
+    linked = any(not graph.shape(name).mixes for name in graph.inputs)
+    wanted = GRAPHS if task.graphs is not None and linked else SAMPLES
+    if (rows := graph.shape(last).rows) != wanted:
+        pool = "a pooling, such as GraphAddPool()(x, membership)"
+        raise DataError(
+            f"the graph does not give one output for every {'graph' if wanted == GRAPHS else 'sample'} of task "
+            f"{task.name!r}",
+            expected=f"outputs of {wanted}, behind {pool}" if wanted == GRAPHS else f"outputs of {wanted}",
+            got=f"outputs of {rows}",
+            place=str(graph.node(last)),
+        )
+
+
 def _check_links(graph: Graph, task: Task, links: list[str]) -> None:
     """Raise unless the task has what a graph takes beside features."""
     offered: tuple[type[Op], ...] = ()
     if task.graph is not None:
         offered = (Edges,) if task.graph.edge_weight is None else (Edges, EdgeWeights)
+    if task.graphs is not None:
+        offered = (Edges, Membership)
     kinds = [type(graph.op(name)) for name in links]
     for name, kind in zip(links, kinds, strict=True):
         if kind not in offered or kinds.count(kind) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from archgraph.errors import SettingError
 from archgraph.evaluation.arithmetic import PRECISIONS
 from archgraph.evaluation.augmentation import Augmentation, read_augmentations
 from archgraph.evaluation.curvature import looks
+from archgraph.evaluation.decay import decay_groups
 from archgraph.evaluation.schedule import SCHEDULES, factor
 from archgraph.evaluation.self_training import SelfTraining
 from archgraph.registry import WEIGHT_OPTIMIZERS
@@ -61,6 +62,8 @@ class Recipe:
         compile: whether the network is compiled with :func:`torch.compile` for training.
         self_training: a second term of the loss, of nodes without a label, such as ``"pseudo-label:1"`` or
             ``"entropy:2"`` (:mod:`archgraph.evaluation.self_training`); empty for none.
+        decayed: what ``weight_decay`` is for: ``"first"`` for the first layers, or names of nodes with ``+`` between
+            them (:mod:`archgraph.evaluation.decay`); empty for all.
 
     Raises:
         SettingError: when a value cannot be used.
@@ -86,6 +89,7 @@ class Recipe:
     precision: str = "float32"
     compile: bool = False
     self_training: str = ""
+    decayed: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", _options(self.options))
@@ -113,8 +117,9 @@ class Recipe:
         for name, known in (("schedule", tuple(SCHEDULES)), ("keep", ("last", "best")), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SettingError(f"recipe: {name} must be one of {', '.join(known)}", got=getattr(self, name))
-        if not isinstance(self.self_training, str):
-            raise SettingError("recipe: self_training must be a text", got=repr(self.self_training))
+        for name in ("self_training", "decayed"):
+            if not isinstance(getattr(self, name), str):
+                raise SettingError(f"recipe: {name} must be a text", got=repr(getattr(self, name)))
         SelfTraining.read(self.self_training)
         if not isinstance(self.compile, bool):
             raise SettingError("recipe: compile must be True or False", got=repr(self.compile))
@@ -139,7 +144,7 @@ class Recipe:
         """Return the optimizer of a module's parameters.
 
         Raises:
-            UnknownName: when no optimizer is called so.
+            UnknownName: when no optimizer is called so, or no node whose weights shall decay.
             SettingError: when it does not take the options.
         """
         kind = WEIGHT_OPTIMIZERS.get(self.optimizer)
@@ -156,7 +161,9 @@ class Recipe:
         for name, value in dict(self.options).items():
             if name in taken:
                 _check_option(self.optimizer, name, value, taken[name].default)
-        parameters: Iterator[nn.Parameter] | list[nn.Parameter] = list(module.parameters())
+        parameters: list[Any] = list(module.parameters())
+        if self.weight_decay and self.decayed:
+            parameters = decay_groups(module, settings.pop("weight_decay"), self.decayed)
         try:
             optimizer: torch.optim.Optimizer = kind(parameters, **settings)
             if looks(optimizer):

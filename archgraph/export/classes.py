@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from archgraph.export.blocks import Block, blocks
-from archgraph.export.statements import WIDTH, constructor, free, modules_of, names_of, shape_of, steps, wrap
+from archgraph.export.graph_inputs import shape_text
+from archgraph.export.graph_layers import ROOM
+from archgraph.export.statements import WIDTH, constructor, free, modules_of, names_of, steps, wrap
 from archgraph.graph import Graph
 
 Arguments = dict[str, str]
@@ -64,7 +66,7 @@ def pages(graph: Graph) -> Pages:
             inside.update(block.nodes)
             layers += _made(attribute, call)
             out = block.nodes[-1]
-            body.append(f"{names[out]} = self.{attribute}({names[block.source]})  # {shape_of(graph, out)}")
+            body.append(f"{names[out]} = self.{attribute}({names[block.source]})  # {shape_text(graph, out)}")
         elif node.name not in inside:
             if node.name in calls:
                 layers += _made(names[node.name], ast.unparse(calls[node.name]))
@@ -100,7 +102,7 @@ def _local(graph: Graph, occurrences: list[tuple[str, ...]]) -> list[str]:
     if len(short) == 1:
         (own,) = short
         if all(name.isidentifier() and not name.startswith("_") for name in own) and "x" not in own:
-            taken = {"self", "torch", "nn", "F", *dir(nn.Module())}
+            taken = {"self", "torch", "nn", "F", ROOM, *dir(nn.Module())}
             return [free(name, taken) for name in own]
     numbers: dict[str, int] = {}
     found = []

@@ -71,11 +71,12 @@ def export(
     Args:
         network: the network.
         folder: where the files go; made if need be.
-        formats: ``"python"`` for ``model.py``, which imports torch alone, with its weights in ``weights.pt``;
-            ``"state-dict"`` for ``weights.pt`` alone; ``"pt2"`` for ``model.pt2`` of ``torch.export`` and ``"onnx"``
-            for ``model.onnx``, both with a free batch axis.
+        formats: ``"python"`` for ``model.py``, which imports torch alone (and ``torch_geometric.nn`` for a network on
+            graphs), with its weights in ``weights.pt``; ``"state-dict"`` for ``weights.pt`` alone; ``"pt2"`` for
+            ``model.pt2`` of ``torch.export`` and ``"onnx"`` for ``model.onnx``, both with a free batch axis, and a free
+            number of edges.
         example: inputs ``[N, ...]`` on which the export is compared with the network, one tensor an input; by default
-            three random samples from a fixed seed.
+            three random samples, or a random graph, from a fixed seed.
 
     Raises:
         UnknownName: for a format that is not known.

@@ -1,4 +1,4 @@
-"""Layers as source: calls of ``torch.nn``, and the classes of layers that ops bring along themselves."""
+"""Layers as source: calls of ``torch.nn`` and PyTorch Geometric, and the classes that ops bring along themselves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import torch
 from torch import nn
 
 from archgraph.errors import ExportError
+from archgraph.export.graph_layers import ROOM, is_geometric
 
 
 def is_torch(kind: type[nn.Module]) -> bool:
     """Whether a layer is one of ``torch.nn``."""
     return getattr(nn, kind.__name__, None) is kind
+
+
+def is_known(kind: type[nn.Module]) -> bool:
+    """Whether a layer is one of ``torch.nn`` or, of a network on graphs, of ``torch_geometric.nn``."""
+    return is_torch(kind) or is_geometric(kind)
 
 
 def called(name: str, kind: type[nn.Module]) -> str:
@@ -27,10 +33,12 @@ def called(name: str, kind: type[nn.Module]) -> str:
         kind: the class.
 
     Raises:
-        ExportError: when it is not in ``torch.nn`` and needs more than torch.
+        ExportError: when it is in neither of these and needs more than torch.
     """
     if is_torch(kind):
         return f"nn.{kind.__name__}"
+    if is_geometric(kind):
+        return f"{ROOM}.{kind.__name__}"
     foreign = _foreign(kind)
     if foreign:
         raise ExportError(
@@ -41,9 +49,9 @@ def called(name: str, kind: type[nn.Module]) -> str:
 
 
 def definitions(modules: Iterable[nn.Module]) -> str:
-    """Return the source of the classes among these that are not in ``torch.nn``, each once."""
+    """Return the source of the classes among these that are in neither of these, each once."""
     kinds = dict.fromkeys(type(module) for module in modules)
-    texts = [textwrap.dedent(inspect.getsource(kind)).rstrip() for kind in kinds if not is_torch(kind)]
+    texts = [textwrap.dedent(inspect.getsource(kind)).rstrip() for kind in kinds if not is_known(kind)]
     return "".join(f"{text}\n\n\n" for text in texts)
 
 

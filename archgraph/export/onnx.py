@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, fx
 
 from archgraph.errors import ExportError
+from archgraph.export.graph_inputs import free_axes, on_graphs
+from archgraph.export.pt2 import traced
 from archgraph.export.quiet import quiet
-from archgraph.export.trial import Batch, Example, plain_torch, reference, run, sample, two_sizes
+from archgraph.export.trial import Batch, Example, plain_torch, reference, run, sample, told, two_sizes
 from archgraph.export.verify import check_number, difference
 from archgraph.net import Network
 
@@ -64,14 +66,14 @@ def write(network: Network) -> dict[str, bytes]:
         )
     module = _apart(network.to_torch().cpu().eval())
     inputs = sample(network)
-    batch = torch.export.Dim("batch")
     with quiet(), plain_torch():
         try:
+            linked = on_graphs(network.graph)
             program = torch.onnx.export(
-                module,
+                traced(module, network.graph, inputs) if linked else module,
                 inputs,
                 dynamo=True,
-                dynamic_shapes=tuple({0: batch} for _ in inputs),
+                dynamic_shapes=None if linked else free_axes(network.graph),
                 external_data=False,
                 verbose=False,
             )
@@ -105,7 +107,7 @@ def verify(network: Network, folder: str | Path, example: Example = None) -> str
         DataError: when ``example`` does not fit the network.
     """
     _require()
-    batches = two_sizes(sample(network, example))
+    batches = two_sizes(network, example)
     worst = 0.0
     for wanted, found in zip(reference(network, *batches), _answers(Path(folder) / ONNX_FILE, batches), strict=True):
         check_number(ONNX_FILE, wanted, found)
@@ -118,7 +120,7 @@ def verify(network: Network, folder: str | Path, example: Example = None) -> str
                     got=f"{distance:.3g}: {difference(ours, theirs)}",
                 )
     return (
-        f"{ONNX_FILE}: outputs of batches of {' and '.join(str(len(batch[0])) for batch in batches)} equal to "
+        f"{ONNX_FILE}: outputs of {told(network.graph, *batches)} equal to "
         f"{worst:.1g} in onnxruntime, in a fresh process without archgraph and torch (float32)"
     )
 

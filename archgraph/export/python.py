@@ -1,4 +1,7 @@
-"""A network as a Python file that imports torch alone: one ``nn.Module`` with straight-line code, and ``load``."""
+"""A network as a Python file that imports torch alone: one ``nn.Module`` with straight-line code, and ``load``.
+
+A network on graphs needs ``torch_geometric.nn`` too: the file makes the same layers, and they get the same tensors.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import torch
 from torch import Tensor
 
 from archgraph.export.classes import pages
+from archgraph.export.graph_inputs import on_graphs, shape_text
+from archgraph.export.graph_layers import IMPORT, is_geometric
 from archgraph.export.layers import definitions
-from archgraph.export.statements import shape_of, wrap
+from archgraph.export.statements import wrap
 from archgraph.graph import Graph
 from archgraph.metrics import macs, params
 from archgraph.net import Network
@@ -77,12 +82,16 @@ def source(network: Network) -> str:
     body += wrap(f"        return {returned}", f"        return (\n            {returned}\n        )")
     code = "\n".join(body)
     calls = parts.classes + "".join(parts.steps)
+    linked = any(is_geometric(type(module)) for module in parts.modules.values())
     imports = ["import torch", *(["import torch.nn.functional as F"] if "F." in calls else [])]
+    imports += [IMPORT] if linked else []
+    needed = "torch and PyTorch Geometric" if linked else "torch alone"
+    row = "node" if on_graphs(graph) else "sample"
     return _PAGE.format(
-        title=f"A network of {len(graph)} nodes as plain PyTorch: needs torch alone.",
+        title=f"A network of {len(graph)} nodes as plain PyTorch: needs {needed}.",
         inputs=_listed(graph, names, graph.inputs),
         outputs=_listed(graph, names, graph.outputs),
-        size=f"{params(graph):,} parameters, {macs(graph):,} multiply-accumulates a sample, "
+        size=f"{params(graph):,} parameters, {macs(graph):,} multiply-accumulates a {row}, "
         f"{str(network.dtype).removeprefix('torch.')}",
         call=f"{returned} = model({', '.join(names[name] for name in graph.inputs)})",
         imports="\n".join([*imports, "from torch import nn"]),
@@ -115,4 +124,4 @@ def _alone(tensor: Tensor) -> Tensor:
 
 
 def _listed(graph: Graph, names: Mapping[str, str], chosen: Iterable[str]) -> str:
-    return ", ".join(f"{names[name]} {shape_of(graph, name)}" for name in chosen)
+    return ", ".join(f"{names[name]} {shape_text(graph, name)}" for name in chosen)

@@ -16,8 +16,11 @@ from torch import fx, nn
 from torch.nn import functional
 
 from archgraph.errors import ExportError
+from archgraph.export.graph_inputs import shape_text
+from archgraph.export.graph_layers import ROOM, setting
 from archgraph.export.layers import called
 from archgraph.graph import Graph, Node
+from archgraph.ops.graph_layer import geometric
 
 WIDTH = 110
 
@@ -44,7 +47,7 @@ _INFIX: dict[Any, type[ast.operator]] = {
 def names_of(graph: Graph) -> dict[str, str]:
     """Return a name for every node that is free as a variable of the file and as an attribute of ``Model``."""
     reserved = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(nn.Module())}
-    reserved |= {"self", "torch", "nn", "F", "Path", "Model", "load"}
+    reserved |= {"self", "torch", "nn", "F", ROOM, "Path", "Model", "load"}
     names = {name: name for name in graph.nodes if name not in reserved}
     taken = reserved | set(names)
     for name in graph.nodes:
@@ -59,11 +62,6 @@ def free(name: str, taken: set[str]) -> str:
         name += "_"
     taken.add(name)
     return name
-
-
-def shape_of(graph: Graph, name: str) -> str:
-    """Return the shape of a node's output with its batch axis, ``[N, 3, 8, 8]``."""
-    return f"[{', '.join(('N', *map(str, graph.shape(name).dims)))}]"
 
 
 def modules_of(graph: Graph) -> dict[str, nn.Module]:
@@ -84,26 +82,33 @@ def constructor(name: str, module: nn.Module) -> str:
             continue
         if option.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
-        value = getattr(module, option.name, None)
+        value = setting(module, option.name)
         if option.name == "bias":
             value = value is not None and value is not False
         pair = isinstance(option.default, int) or option.name == "kernel_size"
         if isinstance(value, tuple) and (len(value) == 1 or (pair and len(set(value)) == 1)):
             value = value[0]
         if option.default is inspect.Parameter.empty and option.name != "kernel_size":
-            shown.append(repr(value))
+            shown.append(f"nn.{value}" if isinstance(value, nn.Identity) else repr(value))
         elif value != option.default:
             shown.append(f"{option.name}={ast.unparse(_constant(name, value))}")
     call = f"{label}({', '.join(shown)})"
     with torch.device("meta"):
-        made = eval(call, {"nn": nn, kind.__name__: kind})
-    if repr(made) != repr(module) or _sizes(made) != _sizes(module):
+        rooms = {"nn": nn} | ({ROOM: geometric()} if label.startswith(f"{ROOM}.") else {kind.__name__: kind})
+        made = eval(call, rooms)
+    if any(what(made) != what(module) for what in (repr, _sizes, _plain)):
         raise ExportError(f"node {name!r} cannot be written as a call of {label}", expected=module, got=made)
     return call
 
 
 def _sizes(module: nn.Module) -> dict[str, torch.Size]:
     return {key: tensor.shape for key, tensor in module.state_dict().items()}
+
+
+def _plain(module: nn.Module) -> dict[str, object]:
+    """Return the attributes that are plain values: not all of them stand in the ``repr``."""
+    kinds = (bool, int, float, str, tuple, type(None))
+    return {key: value for key, value in vars(module).items() if key[0] != "_" and isinstance(value, kinds)}
 
 
 # ---------------------------------------------------------------------- statements
@@ -126,7 +131,7 @@ def steps(graph: Graph, node: Node, names: Mapping[str, str], *, shapes: bool = 
     else:
         values = _traced(graph, node, names)
     lines = [line for name, value in values.items() for line in _assignment(name, ast.unparse(value))]
-    return [*lines[:-1], lines[-1] + (f"  # {shape_of(graph, node.name)}" if shapes else "")]
+    return [*lines[:-1], lines[-1] + (f"  # {shape_text(graph, node.name)}" if shapes else "")]
 
 
 def _owners(graph: Graph, node: Node) -> tuple[str, ...]:

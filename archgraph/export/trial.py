@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archgraph import rng
 from archgraph.errors import DataError, ExportError
+from archgraph.export.graph_inputs import NODES, drawn, fits, nodes_of, on_graphs, shape_text, twice
 from archgraph.graph import Graph
 from archgraph.net import Network, lower
 
@@ -58,31 +59,38 @@ def sample(network: Network, example: Example = None, *, samples: int = SAMPLES)
 
     Args:
         network: what is to be compared.
-        example: inputs ``[N, ...]``, one tensor an input; by default random samples from a fixed seed.
+        example: inputs ``[N, ...]``, one tensor an input; by default random samples, or a random graph, from a fixed
+            seed.
         samples: how many random samples.
 
     Raises:
         DataError: when ``example`` does not fit the network.
     """
     graph, dtype = network.graph, network.dtype
-    sizes = [graph.shape(name).dims for name in graph.inputs]
     if example is None:
         generator = torch.Generator("cpu").manual_seed(rng.derive(0, "export"))
         return tuple(_drawn(graph, name, samples, dtype, generator) for name in graph.inputs)
     given = (example,) if isinstance(example, Tensor) else tuple(example)
-    if [tuple(tensor.shape[1:]) for tensor in given] != sizes or len({tensor.shape[:1] for tensor in given}) != 1:
+    if not (fits if on_graphs(graph) else _are_samples)(graph, given):
         raise DataError(
             "the example does not fit the network",
-            expected=", ".join(
-                f"{name} [{', '.join(('N', *map(str, dims)))}]" for name, dims in zip(graph.inputs, sizes, strict=True)
-            ),
+            expected=", ".join(f"{name} {shape_text(graph, name)}" for name in graph.inputs),
             got=", ".join(str(tuple(tensor.shape)) for tensor in given),
         )
     return tuple(tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype) for tensor in given)
 
 
+def _are_samples(graph: Graph, given: Batch) -> bool:
+    """Whether tensors are as many samples of every input."""
+    sizes = [graph.shape(name).dims for name in graph.inputs]
+    return [tuple(tensor.shape[1:]) for tensor in given] == sizes and len({tensor.shape[:1] for tensor in given}) == 1
+
+
 def _drawn(graph: Graph, name: str, samples: int, dtype: torch.dtype, generator: torch.Generator) -> Tensor:
     """Return random samples of one input: normal numbers, or whole ones that every embedding of the graph knows."""
+    if (given := drawn(graph, name, dtype, generator)) is not None:
+        return given
+    samples = NODES if on_graphs(graph) else samples
     size = (samples, *graph.shape(name).dims)
     kind = str(getattr(graph.op(name), "dtype", ""))
     if kind.startswith("int"):
@@ -92,11 +100,32 @@ def _drawn(graph: Graph, name: str, samples: int, dtype: torch.dtype, generator:
     return torch.randn(size, generator=generator, dtype=dtype, device="cpu")
 
 
-def two_sizes(inputs: Batch) -> tuple[Batch, Batch]:
-    """Return a batch and one of another size: its first sample alone, or that sample twice if there is no other."""
+def two_sizes(network: Network, example: Example = None) -> tuple[Batch, Batch]:
+    """Return a sample and a batch of another size: its first entry alone, or that entry twice if there is no other.
+
+    A graph is there a second time in the other batch, beside itself.
+
+    Args:
+        network: what is to be compared.
+        example: see :func:`sample`.
+
+    Raises:
+        DataError: when ``example`` does not fit the network.
+    """
+    inputs = sample(network, example)
+    if on_graphs(network.graph):
+        return inputs, twice(network.graph, inputs)
     if len(inputs[0]) == 1:
         return inputs, tuple(torch.cat([tensor, tensor]) for tensor in inputs)
     return inputs, tuple(tensor[:1].clone() for tensor in inputs)
+
+
+def told(graph: Graph, *batches: Batch) -> str:
+    """Say how large batches are: ``"3 samples"``, ``"batches of 3 and 1"``, ``"graphs of 7 and 14 nodes"``."""
+    sizes = " and ".join(str(nodes_of(graph, batch)) for batch in batches)
+    if on_graphs(graph):
+        return f"{'a graph' if len(batches) == 1 else 'graphs'} of {sizes} nodes"
+    return f"{sizes} samples" if len(batches) == 1 else f"batches of {sizes}"
 
 
 def reference(network: Network, *batches: Batch) -> list[Batch]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from archgraph.errors import ExportError
 from archgraph.export.python import MODEL_FILE, WEIGHTS_FILE, state_views
-from archgraph.export.trial import Batch, Example, answers, reference, sample
+from archgraph.export.trial import Batch, Example, answers, reference, sample, told
 from archgraph.net import Network
 
 GROUP = 2**24
@@ -50,8 +50,8 @@ def verify(network: Network, folder: str | Path, example: Example = None) -> str
     check_bits(MODEL_FILE, network.graph.outputs, wanted, found)
     weights = verify_state(network, folder)
     return (
-        f"{MODEL_FILE}: outputs of {len(inputs[0])} samples equal bit for bit in a fresh process without archgraph "
-        f"({str(network.dtype).removeprefix('torch.')}); {weights}"
+        f"{MODEL_FILE}: outputs of {told(network.graph, inputs)} equal bit for bit in a fresh process without "
+        f"archgraph ({str(network.dtype).removeprefix('torch.')}); {weights}"
     )
 
 

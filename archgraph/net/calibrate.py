@@ -21,6 +21,7 @@ from archgraph.errors import DataError, GraphError
 from archgraph.graph import Absorb, Edit, Fixed, Graph, Invariant, Merge, Select, Stack, makes
 from archgraph.net.lowering import lower, target
 from archgraph.net.network import Network
+from archgraph.net.nodes import Nodes, arguments
 
 Units = NDArray[np.bool_]
 _STATISTICS = ("running_mean", "running_var")
@@ -29,7 +30,7 @@ _STATISTICS = ("running_mean", "running_var")
 def calibrate(
     network: Network,
     edits: Edit | Sequence[Edit],
-    inputs: Tensor | tuple[Tensor, ...],  # [N, ...]
+    inputs: Tensor | tuple[Tensor, ...] | Nodes,  # [N, ...]
     *,
     batch_size: int = 128,
     seed: int = 0,
@@ -77,7 +78,7 @@ def made_units(edits: Edit | Sequence[Edit]) -> dict[str, tuple[int, ...]]:
 def estimate(
     network: Network,
     units: Mapping[str, Sequence[int]],
-    inputs: Tensor | tuple[Tensor, ...],  # [N, ...]
+    inputs: Tensor | tuple[Tensor, ...] | Nodes,  # [N, ...]
     *,
     batch_size: int = 128,
     seed: int = 0,
@@ -102,7 +103,7 @@ def estimate(
         spec = graph.tensors(name).get("running_mean")
         if spec is None or not all(0 <= unit < spec.shape[0] for unit in chosen):
             raise GraphError(f"node {name!r} keeps no running statistics of units {list(chosen)}")
-    batches = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    batches = arguments(inputs)
     if len(batches) != len(graph.inputs):
         raise DataError("one batch is needed for every input", expected=", ".join(graph.inputs), got=len(batches))
     apart = [graph.shape(name).mixes for name in graph.inputs]  # rows are batched; a graph's nodes stay together

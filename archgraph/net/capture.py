@@ -14,6 +14,7 @@ from archgraph.errors import DataError, SettingError
 from archgraph.graph import Absorb
 from archgraph.net.lowering import lower, source, target
 from archgraph.net.network import Network
+from archgraph.net.nodes import Nodes, arguments, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Captured:
 
 def capture(
     network: Network,
-    inputs: Tensor | tuple[Tensor, ...],
+    inputs: Tensor | tuple[Tensor, ...] | Nodes,
     objective: Callable[[Any], Tensor],
     *,
     values: Iterable[str] = (),
@@ -55,8 +56,9 @@ def capture(
     Args:
         network: the network.
         inputs: ``[N, ...]`` a batch; a tuple of them for several inputs, in the order of ``graph.inputs``. Of a network
-            on graphs: features of all nodes, edges, and whatever else it takes.
-        objective: from the network's output (a tuple for several outputs) to the scalar that is differentiated.
+            on graphs: features of all nodes, edges, and whatever else it takes; or :class:`Nodes`, some of which count.
+        objective: from the network's output (a tuple for several outputs; of nodes, those that count) to the scalar
+            that is differentiated.
         values: nodes whose outputs are wanted.
         grads: nodes at whose outputs the gradient is wanted (their outputs are kept too).
         reads: nodes at whose outputs the gradient through the ops that mix their units is wanted, and it alone.
@@ -77,13 +79,13 @@ def capture(
     for name in wanted:
         if not graph.op(name).rows_of_unit(*graph.input_shapes(name))[0]:
             raise SettingError(f"node {name!r} is no linear map of what its units see", got=str(graph.node(name)))
-    batches = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    batches = arguments(inputs)
     if len(batches) != len(graph.inputs):
         raise DataError("one batch is needed for every input", expected=", ".join(graph.inputs), got=len(batches))
     with torch.enable_grad():
         reached, read, views = _run(network, batches, set(follow), set(mixed), train, wanted)
         results = tuple(reached[name] for name in graph.outputs)
-        loss = objective(results[0] if len(results) == 1 else results)
+        loss = objective(counted(inputs, results[0] if len(results) == 1 else results))
         if loss.numel() != 1:
             raise SettingError("the objective must return a scalar", got=f"a tensor of shape {tuple(loss.shape)}")
         places = [reached[name] for name in follow] + [read[name] for name in mixed]

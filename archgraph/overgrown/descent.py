@@ -21,6 +21,7 @@ from torch import Tensor
 
 from archgraph.errors import DataError, EvaluationFailed, SettingError
 from archgraph.metrics import macs
+from archgraph.net import passed
 from archgraph.overgrown.downhill import downhill
 from archgraph.overgrown.integrated import PASSES, Batch, Objective, run
 from archgraph.overgrown.overlay import Overlay
@@ -78,7 +79,7 @@ class Descended:
     Args:
         point: gates and directions.
         losses: of every step, before it was taken.
-        samples: that were looked at.
+        samples: that went through the network.
         macs: multiply-accumulates that took.
     """
 
@@ -146,7 +147,7 @@ def descend(
         with torch.no_grad():
             shares.clamp_(-1.0, 1.0)
             directions.copy_(project(overlay, directions, how.radius))
-        samples += len(targets)
+        samples += passed(inputs)
     point = Point(shares.detach() * boxes, directions.detach())
     return Descended(point, tuple(losses), samples, PASSES * macs(overlay.graph) * samples)
 

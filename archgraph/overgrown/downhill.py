@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from archgraph.net import passed
 from archgraph.overgrown.integrated import PASSES, Batch, Objective, run
 from archgraph.overgrown.overlay import OvergrownModule
 from archgraph.overgrown.point import Point
@@ -47,7 +48,7 @@ def downhill(
         objective: the loss, a mean over samples.
     """
     some = batches[:BATCHES]
-    samples = sum(len(targets) for _, targets in some)
+    samples, through = sum(len(targets) for _, targets in some), sum(passed(inputs) for inputs, _ in some)
     closed = torch.zeros_like(boxes).requires_grad_()
     start, slopes = 0.0, torch.zeros_like(boxes)
     for inputs, targets in some:
@@ -57,11 +58,11 @@ def downhill(
     sides = torch.where(slopes > 0.0, -1.0, 1.0).to(boxes)
     forward = 0
     for _ in range(HALVINGS):
-        forward += samples
+        forward += through
         if _loss(module, Point(sides * boxes, directions), some, objective) < start:
             break
         boxes = boxes / 2.0
-    return sides, boxes, samples + -(-forward // PASSES)
+    return sides, boxes, through + -(-forward // PASSES)
 
 
 @torch.no_grad()

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from archgraph.errors import DataError, SettingError
 from archgraph.metrics import macs
+from archgraph.net import Nodes, arguments, counted, passed
 from archgraph.overgrown.overlay import OvergrownModule, Overlay
 from archgraph.overgrown.point import Point
 
-Batch = tuple[Tensor | tuple[Tensor, ...], Tensor]
-"""Inputs ``[N, ...]`` (a tuple of them for several inputs) and targets."""
+Batch = tuple[Tensor | tuple[Tensor, ...] | Nodes, Tensor]
+"""Inputs ``[N, ...]`` (a tuple of them for several inputs, or nodes of a graph) and targets."""
 
 Objective = Callable[[Any, Tensor], Tensor]
 """From outputs and targets to a scalar, a mean over samples: a :class:`archgraph.tasks.Loss` is one."""
@@ -40,7 +41,7 @@ class Scores:
         gradients: ``[G]`` the integrated gradient ``s_i`` of each, in units of the loss.
         predicted: ``[G]`` the change of the loss that is put down to each, ``e_i s_i``; below zero it helps.
         noise: ``[G]`` the standard error of ``predicted``, from its scatter over batches; zero of a single one.
-        samples: that were looked at, counted once a pass.
+        samples: that went through the network, counted once a pass.
         macs: multiply-accumulates that took.
     """
 
@@ -80,6 +81,7 @@ def integrated_gradient(
     gates, directions = point.gates.detach(), point.directions.detach()
     each: list[Tensor] = []
     shares: list[int] = []
+    seen = 0
     for inputs, targets in batches:
         total = torch.zeros_like(gates, dtype=torch.float64)
         for number in range(points):
@@ -89,6 +91,7 @@ def integrated_gradient(
             total += gradient.double() / points
         each.append(total)
         shares.append(len(targets))
+        seen += passed(inputs)
     samples = sum(shares)
     if not samples:
         raise DataError("there are no samples to score on")
@@ -102,11 +105,11 @@ def integrated_gradient(
     )  # by symmetry; sums over the two halves may differ in rounding
     if not bool(torch.isfinite(found).all()):
         raise DataError("the scores are not finite", hint="check the data and the weights, or open the gates less")
-    opened, passes = gates.double(), points * samples
+    opened, passes = gates.double(), points * seen
     spent = PASSES * macs(overlay.graph) * passes
     return Scores(found.to(gates), (found * opened).to(gates), (scatter * opened.abs()).to(gates), passes, spent)
 
 
-def run(module: OvergrownModule, point: Point, inputs: Tensor | tuple[Tensor, ...]) -> Any:
-    """Return the outputs of an over-grown network at a point, on one batch."""
-    return module.at(point, *((inputs,) if isinstance(inputs, Tensor) else inputs))
+def run(module: OvergrownModule, point: Point, inputs: Tensor | tuple[Tensor, ...] | Nodes) -> Any:
+    """Return the outputs of an over-grown network at a point, on one batch; of nodes, those that count."""
+    return counted(inputs, module.at(point, *arguments(inputs)))

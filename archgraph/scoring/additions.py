@@ -114,10 +114,14 @@ class Additions:
         length = factor * self._model(node)[2]
         moves = score.compensation[self.chosen[node]].double()
         move = torch.einsum("k,ktf->tf", length, moves)  # [T, F]
-        structure, specs = self._overlay.structure, self.network.graph.tensors(reader)
-        for key, part in (("weight", move[:, : specs["weight"].size // len(move)]), ("bias", move[:, -1])):
-            if key not in specs:
-                continue
+        graph, structure = self.network.graph, self._overlay.structure
+        specs = graph.tensors(reader)
+        names, bias = graph.op(reader).rows_of_unit(*graph.input_shapes(reader))
+        sizes = [specs[key].size // len(move) for key in names]
+        parts = dict(zip(names, move[:, : sum(sizes)].split(sizes, dim=1), strict=True))
+        if bias is not None:
+            parts[bias] = move[:, -1]
+        for key, part in parts.items():
             label, spec = f"{reader}.{key}", specs[key]
             whole = weights[label].clone()
             for_old = [structure.axis(reader, role, size)[0] for role, size in zip(spec.axes, spec.shape, strict=True)]

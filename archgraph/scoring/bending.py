@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from archgraph.metrics import macs
-from archgraph.net import Network, capture, estimate, made_units
+from archgraph.net import Network, Samples, capture, estimate, made_units, passed
 from archgraph.scoring.additions import Additions, running_statistics
 from archgraph.scoring.site_score import SiteScore
 from archgraph.tasks import Loss
@@ -43,7 +43,7 @@ def bending(
     network: Network,
     node: str,
     score: SiteScore,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     *,
@@ -61,7 +61,7 @@ def bending(
         train: whether batch norm takes the statistics of the samples.
     """
     x, y = x[:SAMPLES], y[:SAMPLES]
-    dtype = torch.float64 if macs(network.graph) * len(x) <= CHEAP else network.dtype
+    dtype = torch.float64 if macs(network.graph) * passed(x) <= CHEAP else network.dtype
     x, y = x.to(dtype), y.to(dtype) if y.is_floating_point() else y
     additions = Additions(network.to(dtype), {node: score}, {node: range(len(score.index))})
     unheard = additions.at(0.0)
@@ -90,7 +90,7 @@ def bending(
     share = 1.0 / factor
     if told[-1] < start and slope > 0.0:
         share = min(max(bend / slope, 0.5 / factor), 2.0 / factor)
-    return share, passes * macs(unheard.graph) * len(x)
+    return share, passes * macs(unheard.graph) * passed(x)
 
 
 def _of(loss: Loss, targets: Tensor, outputs: Tensor) -> Tensor:

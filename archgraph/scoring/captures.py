@@ -15,8 +15,9 @@ from torch import Tensor
 
 from archgraph.errors import DataError
 from archgraph.metrics import macs
-from archgraph.net import Captured, Network, capture
+from archgraph.net import Captured, Network, Samples, batches, capture, passed
 from archgraph.scoring.closure import Closure
+from archgraph.scoring.layer import copies_of_columns
 from archgraph.scoring.operator import Needs, SplittingOperator, choose_curvature, needs, operator
 from archgraph.scoring.settings import Settings
 from archgraph.tasks import Loss
@@ -42,7 +43,7 @@ class Captures:
 
     Args:
         network: the network; it is left as it is.
-        x: inputs.
+        x: inputs; nodes of a graph, all of which are samples here, whatever counts in the loss.
         y: targets.
         loss: the loss, a mean over samples.
         closures: what the nodes' units pass through alone, by node.
@@ -54,7 +55,7 @@ class Captures:
     def __init__(
         self,
         network: Network,
-        x: Tensor,  # [N, ...]
+        x: Samples,  # [N, ...]
         y: Tensor,  # [N] or [N, ...]
         loss: Loss,
         closures: Mapping[str, Closure],
@@ -64,7 +65,7 @@ class Captures:
         parts: int = 1,
     ) -> None:
         self.network, self.closures, self.settings = network, closures, settings
-        self.samples, self.macs = len(x), 0
+        self.samples, self.macs = passed(x), 0
         self._loss, self._memory = loss, settings.memory // parts
         self._needs = {
             name: needs(network.graph, name, found, mode=settings.mode, curvature=settings.curvature)
@@ -72,7 +73,7 @@ class Captures:
         }
         rows = min(rows or BATCH, self._rows())
         rows = ceil(len(x) / ceil(len(x) / rows))  # batches of one size: 128 samples, 126 at once, are 64 and 64
-        self._batches = tuple(zip(x.split(rows), y.split(rows), strict=True))
+        self._batches = tuple(batches(x, y, rows))
         self._smoothing: float | Mapping[str, float] = 3.0
         self._captured: dict[int, Captured] = {}  # by batch, until the smoothing is known
         self._kept: list[dict[str, SplittingOperator]] | None = None  # of the first batches
@@ -102,7 +103,7 @@ class Captures:
         everything = everything._replace(values=everything.values | wanted)
         whole = self._bytes(*everything) * self.samples <= self._memory  # then the way back is made at once
         for index in range(len(self)):
-            found = self._capture(index, everything if whole else Needs(wanted, frozenset(), frozenset()))
+            found = self._capture(index, everything if whole else Needs(wanted))
             if whole:
                 self._captured[index] = found
             yield {name: found.values[name] for name in wanted}
@@ -125,7 +126,7 @@ class Captures:
         assert self._kept is not None
         for index, (batch, _) in enumerate(self._batches):
             found = self._kept[index] if index < len(self._kept) else self._build(index, names)
-            yield {name: found[name] for name in names}, len(batch) / self.samples
+            yield {name: found[name] for name in names}, passed(batch) / self.samples
 
     def _keep(self) -> None:
         names = tuple(self.closures)
@@ -158,7 +159,7 @@ class Captures:
         dtype, train = self.network.dtype, self.settings.mode == "train"
         targets = y.to(dtype) if y.is_floating_point() else y
         x = x.to(dtype)
-        if x.ndim == 4:  # convolutions of the CPU are faster so
+        if isinstance(x, Tensor) and x.ndim == 4:  # convolutions of the CPU are faster so
             x = x.contiguous(memory_format=torch.channels_last)
         found = capture(
             self.network,
@@ -167,10 +168,11 @@ class Captures:
             values=wanted.values,
             grads=wanted.grads,
             reads=wanted.reads,
+            seen=wanted.seen,
             train=train,
         )
         both_ways = 2 if wanted.grads or wanted.reads else 1  # gradients of outputs alone cost as much as the outputs
-        self.macs += both_ways * macs(self.network.graph) * len(x)
+        self.macs += both_ways * macs(self.network.graph) * passed(x)
         for what, tensors in (("values", found.values), ("gradients", found.grads), ("gradients", found.reads)):
             self._check(what, tensors)
         return found
@@ -198,9 +200,11 @@ class Captures:
         closed = [name for name in self.closures if self._curvature(name) == "closed"]
         tails = [name for name in self.closures if name not in closed]
         held = {source for name in closed for source in graph.node(name).inputs}
-        held |= {node for name in tails for nodes in self._needs[name] for node in nodes}
+        held |= {node for name in tails for nodes in self._needs[name][:3] for node in nodes}
+        along = {use for needs_ in self._needs.values() for use in needs_.seen}
+        seen = [graph.node(use).inputs[0] for use in along for _ in range(copies_of_columns(graph, use))]
         graphs = [node for name in tails for node in self.closures[name].tail]
-        a_batch = self._bytes(held, closed, *[graphs] * _PASSES) * len(self._batches[0][0])
+        a_batch = self._bytes(held, seen, closed, *[graphs] * _PASSES) * passed(self._batches[0][0])
         return int(self._memory // max(1, a_batch))
 
     def _curvature(self, name: str) -> object:

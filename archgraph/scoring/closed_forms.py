@@ -17,6 +17,7 @@ from archgraph.graph import Graph
 from archgraph.net import Captured, Network
 from archgraph.scoring.ears import Ear, ears
 from archgraph.scoring.growth_settings import GrowthSettings
+from archgraph.scoring.layer import GRAPH_LAYERS, has_bias, rows_of
 from archgraph.scoring.passes import Passes
 from archgraph.scoring.spots import Spot
 from archgraph.scoring.straight import Straight, activation, seen
@@ -69,11 +70,15 @@ class ClosedForm:
     spots: Mapping[str, Spot]
 
     @staticmethod
-    def nodes(graph: Graph, ways: Mapping[str, list[Straight]]) -> tuple[set[str], set[str]]:
-        """Return the nodes whose values, and those whose gradients, are needed."""
+    def nodes(graph: Graph, ways: Mapping[str, list[Straight]]) -> tuple[set[str], set[str], set[str]]:
+        """Return the nodes whose values and gradients are needed, and those of which what their units see is."""
         every = [way for own in ways.values() for way in own]
-        values = {graph.node(way.producer).inputs[0] for way in every} | {way.reader.boundary for way in every}
-        return values, {way.reader.node for way in every}
+        ends = {node for way in every for node in (way.producer, way.reader.node)}
+        seen = {node for node in ends if isinstance(graph.op(node), GRAPH_LAYERS)}
+        values = {graph.node(way.producer).inputs[0] for way in every if way.producer not in seen}
+        values |= {way.reader.boundary for way in every if way.reader.node not in seen}
+        values |= {link for way in every for link in _links(graph, way)}
+        return values, {way.reader.node for way in every}, seen
 
     def drafts(self, ways: Mapping[str, list[Straight]], count: Callable[[str], int]) -> dict[str, Draft]:
         """Return the units of every spot: by the way, of all its ways, that promises most.
@@ -106,11 +111,11 @@ class ClosedForm:
                 for number, way in enumerate(own):
                     ear = heard[node][way.reader]
                     more = moments(
-                        seen(graph, way, captured.values[graph.node(way.producer).inputs[0]]),
+                        _seen(graph, way, captured),
                         ear.grads(captured),
                         existing=ear.existing(captured) if needs else None,
                         window=ear.window,
-                        include_bias=_biased(graph, way.reader.node),
+                        include_bias=has_bias(graph, way.reader.node),
                     )
                     self.passes.macs += _macs(more)
                     key = (node, number)
@@ -157,7 +162,7 @@ def better(ahead: Growths, back: Growths) -> Growths:
 
 def _weighed(growths: Growths, graph: Graph, way: Straight, ear: Ear, captured: Captured, bend: Activation) -> Growths:
     existing = ear.existing(captured) if growths.compensation is not None else None
-    inputs = seen(graph, way, captured.values[graph.node(way.producer).inputs[0]])
+    inputs = _seen(graph, way, captured)
     return weigh(growths, inputs, ear.grads(captured), bend, existing=existing, window=ear.window, orient=False)
 
 
@@ -170,12 +175,19 @@ def _mean(one: Growths, share: float, sum_: Growths | None) -> Growths:
 
 def _lengths(network: Network, way: Straight) -> Tensor:  # [U]
     """Return the lengths of the outgoing weights of existing units, places of a flattened one apart."""
-    weight = network.tensors(way.reader.node)["weight"]
-    return weight.transpose(0, 1).flatten(1).norm(dim=1)
+    return rows_of(network, way.reader.node).transpose(0, 1).flatten(1).norm(dim=1)
 
 
-def _biased(graph: Graph, name: str) -> bool:
-    return "bias" in graph.tensors(name)
+def _seen(graph: Graph, way: Straight, captured: Captured) -> Tensor:  # [B, D, H, W]
+    """Return what new units would see, as the reader reads it."""
+    found = captured.seen.get(way.producer)
+    inputs = captured.values[graph.node(way.producer).inputs[0]] if found is None else found
+    return seen(graph, way, inputs, tuple(captured.values[link] for link in _links(graph, way)))
+
+
+def _links(graph: Graph, way: Straight) -> tuple[str, ...]:
+    """Return the nodes that hold edges, and their weights, of a reader that is a graph convolution."""
+    return graph.node(way.reader.node).inputs[1:]
 
 
 def _macs(found: Moments) -> int:

@@ -21,15 +21,19 @@ from archgraph import ops
 from archgraph.criteria.activation import ACTIVATIONS
 from archgraph.graph import HANDS_ON, Absorb, Graph, Stack, refusal
 from archgraph.ops.activation import Activation
+from archgraph.scoring.layer import GRAPH_LAYERS
 
-LAYERS = (
-    ops.Linear,
+_CONVOLUTIONS = (
     *(ops.Conv1d, ops.Conv2d, ops.Conv3d),
     *(ops.ConvTranspose1d, ops.ConvTranspose2d, ops.ConvTranspose3d),
-)
+)  # in a tail they are depthwise: the walk stops at those that mix units
+
+LAYERS = (ops.Linear, *_CONVOLUTIONS, *GRAPH_LAYERS)
 """Ops whose units have weight rows that :class:`~archgraph.scoring.layer.Layer` knows as a linear map."""
 
-_CONVOLUTIONS = LAYERS[1:]  # in a tail they are depthwise: the walk stops at those that mix units
+ATTENTIONS = (ops.GATConv, ops.GATv2Conv, ops.TransformerConv)
+"""Layers on graphs whose units weigh what they see themselves: no linear maps of it."""
+
 _DROPOUTS = (ops.Dropout, ops.AlphaDropout, ops.Dropout1d, ops.Dropout2d, ops.Dropout3d)
 _KEEPS_POSITIONS = (ops.BatchNorm, ops.Add, *_DROPOUTS, ops.Identity, ops.Concat)
 _POOLS = (
@@ -37,9 +41,11 @@ _POOLS = (
     *(ops.AdaptiveAvgPool1d, ops.AdaptiveAvgPool2d, ops.AdaptiveAvgPool3d),
     *(ops.AdaptiveMaxPool1d, ops.AdaptiveMaxPool2d, ops.AdaptiveMaxPool3d),
     *(ops.GlobalAvgPool, ops.GlobalMaxPool, ops.Mean, ops.Sum, ops.Max, ops.Min),
+    *(ops.GraphAddPool, ops.GraphMeanPool, ops.GraphMaxPool),
 )
 _MOVES = (
     *(ops.Flatten, ops.Reshape, ops.Permute, ops.Transpose, ops.Squeeze, ops.Unsqueeze, ops.Repeat, ops.Interpolate),
+    *(ops.GINConv, ops.APPNP),  # along edges
     *(ops.Slice, ops.Narrow, ops.Pick, ops.Pad, ops.ZeroPad2d, ops.PixelShuffle, ops.PixelUnshuffle),
     *(
         ops.ClassToken,
@@ -103,12 +109,14 @@ def closure(graph: Graph, name: str) -> Closure | Refused:
 
     Args:
         graph: the graph.
-        name: a linear or convolution node.
+        name: a linear or convolution node, or one on a graph.
 
     Raises:
         UnknownName: when there is no such node.
     """
     op = graph.op(name)
+    if isinstance(op, ATTENTIONS):
+        return Refused(f"attends ({type(op).__name__}): what its units see depends on them; firefly can grow it")
     if not isinstance(op, LAYERS) or not isinstance(graph.rule(name), Absorb):
         return Refused("is no linear or dense convolution layer")
     pinned = refusal(graph, name)

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from archgraph import ops
-from archgraph.criteria.window import Window
+from archgraph.criteria.window import Window, as_map
 from archgraph.graph import Graph, label
 from archgraph.net import Captured
 from archgraph.overgrown import Overlay
 from archgraph.overgrown.marks import NONE
+from archgraph.scoring.layer import GRAPH_LAYERS, copies_of_columns
 from archgraph.scoring.spots import Reader, Spot
 from archgraph.scoring.straight import as_layer_map, reading
 
@@ -31,7 +32,8 @@ class Ear:
     Args:
         graph: the graph with new units in it, or without any.
         reader: the layer.
-        fresh: ``[K, J']`` where the units stand on what it reads; J' is J behind a flatten, else 1.
+        fresh: ``[K, J']`` where the units stand on what it reads; J' is J behind a flatten, or where it is a graph
+            convolution, which reads features that were propagated; else 1.
         old: ``[F']`` where existing units stand, each with its J' places in order; None where these differ in number.
         columns: ``[F']`` the column of the layer's weight, before any growth, that belongs to each of ``old``.
         outputs: ``[T]`` where its existing outputs stand among all that it has; None where there are no others.
@@ -81,6 +83,8 @@ class Ear:
         return int(self.fresh.shape[1])
 
     def _map(self, captured: Captured) -> Tensor:
+        if isinstance(self.graph.op(self.reader.node), GRAPH_LAYERS):
+            return as_map(captured.seen[self.reader.node])
         return as_layer_map(self.graph.op(self.reader.node), captured.values[self.reader.boundary])
 
 
@@ -94,10 +98,11 @@ def ears(graph: Graph, spot: Spot) -> tuple[Ear, ...]:
     """Return the readers of a spot in a graph without new units."""
     found = []
     for reader in spot.readers:
-        units = graph.shape(reader.boundary).units
+        units, ways = graph.shape(reader.boundary).units, copies_of_columns(graph, reader.node)
         places = _places(graph, reader)
         old, columns = _ordered(graph, reader.boundary, np.arange(units), places)
-        found.append(Ear(graph, reader, torch.zeros(0, places, dtype=torch.long), old, columns))
+        fresh = torch.zeros(0, places * ways, dtype=torch.long)
+        found.append(Ear(graph, reader, fresh, _along(old, places, units, ways), _along(columns, places, units, ways)))
     return tuple(found)
 
 
@@ -114,16 +119,35 @@ def overgrown_ears(overlay: Overlay, spots: Mapping[str, Spot]) -> dict[str, tup
             places = _places(overlay.base.graph, reader)
             fresh = np.concatenate([np.flatnonzero(marks == gate) for gate in gates[node]]).reshape(-1, places)
             old, columns = _ordered(overlay.base.graph, reader.boundary, np.flatnonzero(marks == NONE), places)
+            ways, units = copies_of_columns(overlay.graph, reader.node), overlay.base.graph.shape(reader.boundary).units
+            old, columns = _along(old, places, len(marks), ways), _along(columns, places, units, ways)
+            placed = _along(torch.from_numpy(fresh).reshape(-1), places, len(marks), ways)
+            assert placed is not None
             made = overlay.structure.marks.get(reader.node)
             outputs = None if made is None else torch.from_numpy(np.flatnonzero(made.gates == NONE))
-            own.append(Ear(overlay.graph, reader, torch.from_numpy(fresh), old, columns, outputs))
+            own.append(Ear(overlay.graph, reader, placed.reshape(-1, places * ways), old, columns, outputs))
         found[node] = tuple(own)
     return found
 
 
 def _places(graph: Graph, reader: Reader) -> int:
-    """Return at how many places of what a layer reads a unit stands."""
-    return reader.offsets if isinstance(graph.op(reader.node), ops.Linear) else 1
+    """Return at how many places of the node that a layer reads a unit stands."""
+    if isinstance(graph.op(reader.node), (ops.Linear, *GRAPH_LAYERS)):
+        return reader.offsets // copies_of_columns(graph, reader.node)
+    return 1
+
+
+def _along(
+    entries: Tensor | None,  # [U * places], those of a unit together
+    places: int,
+    width: int,
+    ways: int,
+) -> Tensor | None:  # [U * ways * places]
+    """Return entries of what was propagated in several ways, side by side, so that those of a unit stand together."""
+    if entries is None or ways == 1:
+        return entries
+    shifts = torch.arange(ways) * width
+    return (entries.reshape(-1, 1, places) + shifts.reshape(-1, 1)).reshape(-1)
 
 
 def _ordered(

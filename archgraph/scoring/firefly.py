@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from archgraph import rng
 from archgraph.errors import MoveRefused, UnknownName
 from archgraph.graph import Graph
-from archgraph.net import Network
+from archgraph.net import Network, Nodes, Samples
 from archgraph.overgrown import (
     Candidate,
     NewEdge,
@@ -51,7 +51,7 @@ BATCHES = 4
 
 def firefly(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,
@@ -91,7 +91,8 @@ def firefly(
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(rng.derive(how.seed, "halves")))
     half = ceil(len(x) / 2)
     fit, held = (order[:half], order[half:]) if how.halves and len(x) > 1 else (order, torch.arange(len(x)))
-    batches = [(x[rows], y[rows]) for rows in _batches(fit.to(x.device), how)]
+    parts = [fit.to(x.device)] if isinstance(x, Nodes) else _batches(fit.to(x.device), how)  # a pass is of all nodes
+    batches = [(x[rows], y[rows]) for rows in parts]
     found = descend(overlay, batches, loss, how.descent, seed=rng.derive(how.seed, "directions"))
     scores = integrated_gradient(
         overlay, found.point, _held(x, y, held.to(x.device), how), loss, points=how.points, train=how.mode == "train"
@@ -196,7 +197,7 @@ def _batches(order: Tensor, how: Overgrowth) -> list[Tensor]:
     return parts[: max(1, how.steps)]
 
 
-def _held(x: Tensor, y: Tensor, rows: Tensor, how: Overgrowth) -> list[tuple[Tensor, Tensor]]:
+def _held(x: Samples, y: Tensor, rows: Tensor, how: Overgrowth) -> list[tuple[Samples, Tensor]]:
     """Return the batches that are scored; in train mode none of a single sample, that has no statistics."""
     least = how.batch_size if how.mode == "train" else 1
     parts = rows.split(min(BATCH, max(least, ceil(len(rows) / BATCHES))))

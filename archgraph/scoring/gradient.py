@@ -18,7 +18,7 @@ from torch import Tensor
 from archgraph.errors import DataError, SettingError, UnknownName
 from archgraph.graph import Graph
 from archgraph.metrics import macs
-from archgraph.net import Network, parameters_of
+from archgraph.net import Network, Samples, arguments, batches, counted, parameters_of, passed
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.site_score import SiteScore
 from archgraph.tasks import Loss
@@ -31,7 +31,7 @@ MODES = ("eval", "train")
 
 def gradient(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,
@@ -79,7 +79,7 @@ def gradient(
         length = torch.linalg.vector_norm(rows, dim=1)  # [U]
         safe = torch.where(length > 0.0, length, torch.ones_like(length))
         scores[name] = SiteScore(-length, -rows / safe[:, None], method="exact", curvature="none")
-    return Scored(scores, refused, len(x), 3 * macs(graph) * len(x) if names else 0)
+    return Scored(scores, refused, passed(x), 3 * macs(graph) * passed(x) if names else 0)
 
 
 def _mode(options: Mapping[str, Any]) -> str:
@@ -105,11 +105,12 @@ def _obstacle(graph: Graph, name: str) -> str | None:
     return None if _rows(graph, name) else "has no trainable rows that make its units"
 
 
-def _slopes(network: Network, x: Tensor, y: Tensor, loss: Loss, *, train: bool) -> dict[str, Tensor]:
+def _slopes(network: Network, x: Samples, y: Tensor, loss: Loss, *, train: bool) -> dict[str, Tensor]:
     """Return the gradient of the mean loss by ``"node.tensor"``."""
     module = network.to_torch().train(train)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # dropout must not move the global stream
-        for inputs, targets in zip(x.to(network.dtype).split(BATCH), y.split(BATCH), strict=True):
-            (loss(module(inputs), targets, reduction="sum") / len(x)).backward()
+        for inputs, targets in batches(x.to(network.dtype), y, BATCH):
+            outputs = counted(inputs, module(*arguments(inputs)))
+            (loss(outputs, targets, reduction="sum") / len(x)).backward()
     found = parameters_of(module).items()
     return {name: torch.zeros_like(one) if one.grad is None else one.grad for name, one in found}

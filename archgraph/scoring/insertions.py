@@ -26,7 +26,7 @@ from archgraph.graph import Absorb, Graph, rule_of
 from archgraph.metrics import macs
 from archgraph.moves import InsertIdentity, InsertLayer, Move
 from archgraph.moves.insert_identity import IDEMPOTENT
-from archgraph.net import Network, lower, parameters_of
+from archgraph.net import Network, Samples, arguments, batches, counted, lower, parameters_of, passed
 from archgraph.scoring.captures import BATCH
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.site_score import SiteScore
@@ -101,7 +101,7 @@ def insertions(graph: Graph, how: InsertionSettings) -> Iterator[tuple[str, Move
 
 def sensli(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,
@@ -164,7 +164,7 @@ def sensli(
             scores[name] = SiteScore(-gain, -flat.unsqueeze(0), method="insertion", curvature="none", gain=gain)
         else:
             refused[name] = f"would gain too little by a layer: {float(gain):.3g} a step, layers have {least:.3g}"
-    return Scored(scores, refused, len(x), _BOTH_WAYS * macs(deeper.graph) * len(x))
+    return Scored(scores, refused, passed(x), _BOTH_WAYS * macs(deeper.graph) * passed(x))
 
 
 def fresh_labels(before: Graph, after: Graph) -> tuple[str, ...]:
@@ -178,16 +178,15 @@ def fresh_labels(before: Graph, after: Graph) -> tuple[str, ...]:
     )
 
 
-def _gradients(network: Network, x: Tensor, y: Tensor, loss: Loss, labels: list[str]) -> dict[str, Tensor]:
+def _gradients(network: Network, x: Samples, y: Tensor, loss: Loss, labels: list[str]) -> dict[str, Tensor]:
     """Return the gradient of the mean loss by some tensors, in eval mode."""
     module = lower(network.graph, network.weights).eval()
     parameters = parameters_of(module)
     wanted = [parameters[label] for label in labels]
     total = [torch.zeros_like(one, requires_grad=False) for one in wanted]
     with torch.enable_grad():
-        for inputs, targets in zip(x.split(BATCH), y.split(BATCH), strict=True):
-            inputs, targets = inputs.to(network.dtype), _as(targets, network.dtype)
-            value = loss(module(inputs), targets) * (len(inputs) / len(x))
+        for inputs, targets in batches(x.to(network.dtype), _as(y, network.dtype), BATCH):
+            value = loss(counted(inputs, module(*arguments(inputs))), targets) * (len(inputs) / len(x))
             for sums, found in zip(total, torch.autograd.grad(value, wanted, allow_unused=True), strict=True):
                 if found is not None:
                     sums += found

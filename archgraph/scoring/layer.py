@@ -1,8 +1,9 @@
 """The linear map from a layer's weight rows to its pre-activations on one batch, and its transpose.
 
 A linear or convolution layer is linear in its weight: ``z = A(W) + b``. ``A`` is one convolution with other weights and
-its transpose one weight gradient, so nothing is unfolded. Letters: ``B`` samples, ``U`` units, ``D`` entries of a
-unit's row (the bias last, where it is displaced too), ``C`` input channels, ``G`` groups.
+its transpose one weight gradient, so nothing is unfolded. A graph convolution is the linear layer of what its units
+see, features that were propagated along edges, and its nodes are the samples. Letters: ``B`` samples, ``U`` units,
+``D`` entries of a unit's row (the bias last, where it is displaced too), ``C`` input channels, ``G`` groups.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from torch.nn import functional
 
 from archgraph import ops
 from archgraph.errors import SettingError
-from archgraph.graph import Op
+from archgraph.graph import Graph, Op
+from archgraph.net import Captured, Network
 from archgraph.ops.layout import each
+
+GRAPH_LAYERS = (ops.GCNConv, ops.SGConv, ops.TAGConv, ops.ChebConv, ops.SAGEConv)
+"""Layers on graphs that are a linear map of propagated features."""
 
 _CONVOLUTION = (ops.Conv1d, ops.Conv2d, ops.Conv3d)
 _TRANSPOSED = (ops.ConvTranspose1d, ops.ConvTranspose2d, ops.ConvTranspose3d)
@@ -172,3 +177,54 @@ class Layer:
         if self.transposed:  # every input paints a kernel a unit
             return self.inputs.numel() // self.inputs.shape[1] * self.units * self.entries
         return math.prod(self.output) * self.entries
+
+
+def rows_of(network: Network, name: str) -> Tensor:  # the weight as torch has it; [U, D] of a graph convolution
+    """Return the tensor whose rows make the units of a layer: of a graph convolution several ones side by side."""
+    tensors = network.tensors(name)
+    if not isinstance(network.graph.op(name), GRAPH_LAYERS):
+        return tensors["weight"]
+    names, _ = _parts(network.graph, name)
+    return tensors[names[0]] if len(names) == 1 else torch.cat([tensors[key] for key in names], dim=1)
+
+
+def has_bias(graph: Graph, name: str) -> bool:
+    """Whether a layer has a bias."""
+    return _parts(graph, name)[1] is not None
+
+
+def row_entries(graph: Graph, name: str) -> int:
+    """Return D without a bias."""
+    specs, units = graph.tensors(name), graph.shape(name).units
+    return sum(specs[key].size for key in _parts(graph, name)[0]) // units
+
+
+def copies_of_columns(graph: Graph, name: str) -> int:
+    """Return how many weights a unit of a layer has for each input unit, positions of a kernel apart."""
+    return len(_parts(graph, name)[0]) if isinstance(graph.op(name), GRAPH_LAYERS) else 1
+
+
+def layer_at(
+    network: Network,
+    name: str,
+    captured: Captured,
+    *,
+    bias: bool = False,
+) -> Layer:
+    """Return the linear map of one use of a layer's weights on a captured batch.
+
+    Args:
+        network: the network.
+        name: the layer, or a node that uses its weights.
+        captured: with what the node reads, or of a graph convolution what its units see.
+        bias: whether the bias is displaced too.
+    """
+    graph, op = network.graph, network.graph.op(name)
+    if isinstance(op, GRAPH_LAYERS):
+        like = ops.Linear(op.out_channels, bias=op.bias)
+        return Layer(like, captured.seen[name], rows_of(network, name), bias=bias)
+    return Layer(op, captured.values[graph.node(name).inputs[0]], rows_of(network, name), bias=bias)
+
+
+def _parts(graph: Graph, name: str) -> tuple[tuple[str, ...], str | None]:
+    return graph.op(name).rows_of_unit(*graph.input_shapes(name))

@@ -28,7 +28,7 @@ from archgraph.ops.activation import Activation
 from archgraph.ops.layout import each
 from archgraph.scoring.closure import Closure, Path, Refused
 from archgraph.scoring.kink import is_kinked
-from archgraph.scoring.layer import Layer
+from archgraph.scoring.layer import GRAPH_LAYERS, Layer, has_bias, layer_at
 from archgraph.scoring.tail import Curvature, Diagonal, Tail, constants
 
 CURVATURES = ("auto", "closed", "tail")
@@ -42,17 +42,18 @@ class Needs(NamedTuple):
         values: nodes whose outputs are needed.
         grads: nodes at whose outputs the loss's gradient is.
         reads: nodes at whose outputs the gradient through the ops that mix their units is.
+        seen: graph convolutions of which is needed what their units see.
     """
 
-    values: frozenset[str]
-    grads: frozenset[str]
-    reads: frozenset[str]
+    values: frozenset[str] = frozenset()
+    grads: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
 
     @classmethod
     def union(cls, many: Iterable[Needs]) -> Needs:
         """Return what many layers need together."""
-        nothing = cls(frozenset(), frozenset(), frozenset())
-        return reduce(lambda a, b: cls(a.values | b.values, a.grads | b.grads, a.reads | b.reads), many, nothing)
+        return reduce(lambda a, b: cls(*(one | other for one, other in zip(a, b, strict=True))), many, cls())
 
 
 class SplittingOperator:
@@ -235,13 +236,15 @@ def needs(graph: Graph, name: str, closure: Closure, *, mode: str = "eval", curv
     Raises:
         SettingError: when there is no such mode or curvature, or no closed form where it is asked for.
     """
-    values = {graph.node(use).inputs[0] for use in closure.uses}
+    along = frozenset(use for use in closure.uses if isinstance(graph.op(use), GRAPH_LAYERS))
+    values = {graph.node(use).inputs[0] for use in closure.uses if use not in along}
     if _choice(graph, name, closure, mode, curvature) == "closed":
         assert closure.paths is not None
         bent = {path.activation for path in closure.paths}
-        return Needs(frozenset(values | {graph.node(one).inputs[0] for one in bent}), frozenset(bent), frozenset())
+        values |= {graph.node(one).inputs[0] for one in bent}
+        return Needs(frozenset(values), frozenset(bent), seen=along)
     values |= {*closure.uses, *constants(graph, closure)}
-    return Needs(frozenset(values), frozenset(), frozenset(closure.boundaries))
+    return Needs(frozenset(values), reads=frozenset(closure.boundaries), seen=along)
 
 
 def kinks(graph: Graph, closure: Closure) -> dict[str, str]:
@@ -279,11 +282,8 @@ def operator(
         SettingError: as :func:`needs`.
     """
     graph = network.graph
-    op, tensors = graph.op(name), network.tensors(name)
-    bias = include_bias and "bias" in tensors
-    layers = tuple(
-        Layer(op, captured.values[graph.node(use).inputs[0]], tensors["weight"], bias=bias) for use in closure.uses
-    )
+    bias = include_bias and has_bias(graph, name)
+    layers = tuple(layer_at(network, use, captured, bias=bias) for use in closure.uses)
     betas = {one: smoothing if isinstance(smoothing, int | float) else smoothing[one] for one in kinks(graph, closure)}
     found = _choice(graph, name, closure, mode, curvature)
     if found == "closed":

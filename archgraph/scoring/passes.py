@@ -9,7 +9,8 @@ from torch import Tensor
 
 from archgraph.errors import DataError
 from archgraph.metrics import macs
-from archgraph.net import Captured, Network, capture
+from archgraph.net import Captured, Network, Samples, batches, capture, passed
+from archgraph.scoring.layer import copies_of_columns
 from archgraph.tasks import Loss
 
 BATCH = 512
@@ -23,11 +24,12 @@ class Passes:
 
     Args:
         network: the network; it is left as it is.
-        x: inputs.
+        x: inputs; nodes of a graph, all of which are samples here, whatever counts in the loss.
         y: targets.
         loss: the loss, a mean over samples.
         values: nodes whose outputs are wanted.
         grads: nodes at whose outputs the gradient of a batch's mean loss is wanted.
+        seen: graph convolutions of which is wanted what their units see.
         memory: bytes of captured tensors that are kept, and of those that a batch may take.
         train: whether batch norm takes the statistics of a batch.
     """
@@ -35,26 +37,28 @@ class Passes:
     def __init__(
         self,
         network: Network,
-        x: Tensor,  # [N, ...]
+        x: Samples,  # [N, ...]
         y: Tensor,  # [N] or [N, ...]
         loss: Loss,
         *,
         values: Iterable[str],
         grads: Iterable[str],
+        seen: Iterable[str] = (),
         memory: int,
         train: bool = False,
     ) -> None:
-        self.network, self.samples, self.macs = network, len(x), 0
-        self._values, self._grads = frozenset(values), frozenset(grads)
+        self.network, self.samples, self.macs = network, passed(x), 0
+        self._values, self._grads, self._seen = frozenset(values), frozenset(grads), frozenset(seen)
         self._loss, self._train = loss, train
         graph, size = network.graph, network.dtype.itemsize
         a_pass = _ALIVE * size * sum(graph.shape(name).size for name in graph.nodes)
         rows = BATCH if train else max(1, min(BATCH, memory // max(1, a_pass)))
-        self._batches = tuple(zip(x.split(rows), y.split(rows), strict=True))
-        kept = size * sum(graph.shape(name).size for name in (*self._values, *self._grads))
+        self._batches = tuple(batches(x, y, rows))
+        along = [graph.node(name).inputs[0] for name in self._seen for _ in range(copies_of_columns(graph, name))]
+        kept = size * sum(graph.shape(name).size for name in (*self._values, *self._grads, *along))
         self.per_sample = kept
         """Bytes of captured tensors for one sample."""
-        self._keeps = kept * len(x) <= memory
+        self._keeps = kept * self.samples <= memory
         self._kept: list[Captured] = []
 
     def __iter__(self) -> Iterator[tuple[Captured, float]]:
@@ -67,7 +71,7 @@ class Passes:
             found = self._kept[index] if index < len(self._kept) else self._capture(index)
             if self._keeps and index == len(self._kept):
                 self._kept.append(found)
-            yield found, len(inputs) / self.samples
+            yield found, passed(inputs) / self.samples
 
     def _capture(self, index: int) -> Captured:
         inputs, targets = self._batches[index]
@@ -75,9 +79,15 @@ class Passes:
         targets = targets.to(dtype) if targets.is_floating_point() else targets
         objective = partial(_of, self._loss, targets)
         found = capture(
-            self.network, inputs.to(dtype), objective, values=self._values, grads=self._grads, train=self._train
+            self.network,
+            inputs.to(dtype),
+            objective,
+            values=self._values,
+            grads=self._grads,
+            seen=self._seen,
+            train=self._train,
         )
-        self.macs += 2 * macs(self.network.graph) * len(inputs)
+        self.macs += 2 * macs(self.network.graph) * passed(inputs)
         for what, tensors in (("values", found.values), ("gradients", found.grads)):
             for name, tensor in tensors.items():
                 if not tensor.isfinite().all():

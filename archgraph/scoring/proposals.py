@@ -29,7 +29,7 @@ from archgraph.criteria.growths import Growths
 from archgraph.criteria.window import products
 from archgraph.errors import MoveRefused
 from archgraph.metrics import macs
-from archgraph.net import Captured, Network, estimate, made_units
+from archgraph.net import Captured, Network, Samples, estimate, made_units, passed
 from archgraph.overgrown import Point
 from archgraph.scoring.bending import bending
 from archgraph.scoring.candidates import CHOOSERS, Pick
@@ -37,6 +37,7 @@ from archgraph.scoring.closed_forms import FORMS, ClosedForm, Draft, better, is_
 from archgraph.scoring.drawn import drawn
 from archgraph.scoring.ears import Ear, ears, overgrown_ears
 from archgraph.scoring.growth_settings import GrowthSettings
+from archgraph.scoring.layer import GRAPH_LAYERS, has_bias, rows_of
 from archgraph.scoring.passes import Passes
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.site_score import SiteScore
@@ -61,7 +62,7 @@ def proposing(name: str) -> Callable[..., Scored]:
 
     def criterion(
         network: Network,
-        x: Tensor,
+        x: Samples,
         y: Tensor,
         loss: Loss,
         sites: tuple[str, ...] | None,
@@ -75,7 +76,7 @@ def proposing(name: str) -> Callable[..., Scored]:
 def propose(
     name: str,
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,
@@ -118,7 +119,7 @@ def propose(
             share, spent = bending(network, node, score, x, y, loss, train=settings.mode == "train")
             job.macs += spent
             scores[node] = replace(score, index=score.index / share, energy=share * _known(score.energy))
-    return Scored(scores, refused, len(x), job.macs, tuple(job.doubts))
+    return Scored(scores, refused, passed(x), job.macs, tuple(job.doubts))
 
 
 Told = tuple[Tensor, Growths]
@@ -131,7 +132,7 @@ class _Job:
     def __init__(
         self,
         network: Network,
-        x: Tensor,
+        x: Samples,
         y: Tensor,
         loss: Loss,
         settings: GrowthSettings,
@@ -168,8 +169,7 @@ class _Job:
                 refused[node] = "is read in blocks of different sizes, which no closed form follows"
         if not straight:
             return {}
-        values, grads = ClosedForm.nodes(graph, straight)
-        passes = self._passes(self.network, values, grads)
+        passes = self._passes(self.network, *ClosedForm.nodes(graph, straight))
         form = ClosedForm(name, passes, self.settings, {node: self.spots[node] for node in straight})
         drafts = {node: draft for node, draft in form.drafts(straight, self.count).items() if len(draft.growths)}
         plain = {n: one for n, one in drafts.items() if one.way.plain and self.settings.scales == "auto"}
@@ -226,8 +226,9 @@ class _Job:
         way = draft.way
         if not scale_free(self.network.graph, way):
             return units
-        own = self.network.tensors(way.producer)["weight"].flatten(1).norm(dim=1).mean()
-        lengths = units.incoming[:, : self.network.tensors(way.producer)["weight"][0].numel()].norm(dim=1, keepdim=True)
+        rows = rows_of(self.network, way.producer).flatten(1)
+        own = rows.norm(dim=1).mean()
+        lengths = units.incoming[:, : rows.shape[1]].norm(dim=1, keepdim=True)
         return replace(units, incoming=units.incoming * torch.where(lengths > 0.0, own / lengths, 1.0))
 
     def candidates(self, name: str) -> dict[str, Told]:
@@ -247,7 +248,7 @@ class _Job:
                 len(units[node]),
                 self.count(node),
                 passes.samples,
-                tuple("bias" in self.network.tensors(ear.reader.node) for ear in listeners[node]),
+                tuple(has_bias(self.network.graph, ear.reader.node) for ear in listeners[node]),
                 self.settings,
             )
             for node in units
@@ -345,18 +346,17 @@ class _Job:
         if self.settings.mode == "eval" and len(x) > 1:
             fresh = made_units(overlay.structure.edits)
             network = estimate(network, fresh, x)
-            self.macs += macs(network.graph) * len(x) if fresh else 0
+            self.macs += macs(network.graph) * passed(x) if fresh else 0
         listeners = overgrown_ears(overlay, {node: self.spots[node] for node in units})
         readers = [ear.reader for own in listeners.values() for ear in own]
-        values, grads = {one.boundary for one in readers}, {one.node for one in readers}
-        return self._passes(network, values, grads), listeners
+        seen = {one.node for one in readers if isinstance(network.graph.op(one.node), GRAPH_LAYERS)}
+        values = {one.boundary for one in readers if one.node not in seen}
+        return self._passes(network, values, {one.node for one in readers}, seen), listeners
 
-    def _passes(self, network: Network, values: set[str], grads: set[str]) -> Passes:
+    def _passes(self, network: Network, values: set[str], grads: set[str], seen: set[str]) -> Passes:
         x, y, loss = self._data
-        settings = self.settings
-        return Passes(
-            network, x, y, loss, values=values, grads=grads, memory=settings.memory, train=settings.mode == "train"
-        )
+        memory, train = self.settings.memory, self.settings.mode == "train"
+        return Passes(network, x, y, loss, values=values, grads=grads, seen=seen, memory=memory, train=train)
 
     def _numbers(self, node: str, draft: Draft, growths: Growths) -> Tensor:  # [K, P]
         """Return the numbers of units that a closed form has drawn up: heard by one reader, made by one layer."""

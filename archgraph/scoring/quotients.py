@@ -3,7 +3,9 @@
 A sample's own part of ``v^T S v`` is ``q_n``, S the mean of the samples' own matrices; the mean of q_n is the quotient
 of a unit vector, and its standard error ``sqrt(sum_n (q_n - q)^2 / (N (N - 1)))``. The quotient is unbiased where the
 direction comes from other samples; where it comes from these, it is the optimum on them, too good to be true, and the
-standard error does not say by how much.
+standard error does not say by how much. Nodes of one graph are taken for samples that are drawn by themselves, though
+neighbours are alike and few nodes reach those that count: then the standard error is about the root of the sum of
+``(q_n / N)^2``, whatever N is, and rather too small.
 
 Letters: ``N`` samples, ``B`` of a batch, ``U`` units, ``D`` entries of a weight row.
 """

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from archgraph import registry, rng
 from archgraph.errors import DataError, SettingError, UnknownName
-from archgraph.net import Network
+from archgraph.graph import Graph
+from archgraph.net import Network, Nodes, Samples
 from archgraph.scoring.firefly import firefly
 from archgraph.scoring.gradient import gradient
 from archgraph.scoring.insertions import sensli
 from archgraph.scoring.proposals import NAMES, proposing
+from archgraph.scoring.samples import samples
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.signed_splitting import signed_splitting
 from archgraph.scoring.splitting import splitting
@@ -23,7 +25,7 @@ from archgraph.tasks import Loss, Task, find
 
 LOG = logging.getLogger("archgraph")
 
-Criterion = Callable[[Network, Tensor, Tensor, Loss, tuple[str, ...] | None, Mapping[str, Any]], Scored]
+Criterion = Callable[[Network, Samples, Tensor, Loss, tuple[str, ...] | None, Mapping[str, Any]], Scored]
 
 CRITERIA: dict[str, Criterion] = {
     "splitting": splitting,
@@ -40,7 +42,7 @@ def score(
     network: Network,
     criterion: str = "splitting",
     *,
-    data: tuple[Tensor, Tensor] | None = None,
+    data: tuple[Samples, Tensor] | None = None,
     loss: str | Loss | None = None,
     task: str | Task | None = None,
     sites: tuple[str, ...] | None = None,
@@ -55,7 +57,8 @@ def score(
             zero the loss falls when the unit is split. ``"signed-splitting"``: what the best split gains when copies
             may have negative weights. ``"firefly"``: by how much everything that the network may grow by changes the
             loss, by candidate instead of node (``"split conv2d1"``, ``"new conv2d1"``).
-        data: inputs ``[N, ...]`` and targets ``[N]`` or ``[N, ...]``.
+        data: inputs ``[N, ...]`` and targets ``[N]`` or ``[N, ...]``; of a network that reads edges :class:`Nodes
+            <archgraph.net.Nodes>` and the targets of those that count.
         loss: name of the loss, with ``data``: ``"cross-entropy"``, ``"mse"`` or ``"binary-cross-entropy"``.
         task: a task, or its name, instead of ``data`` and ``loss``: its training split.
         sites: nodes to score; all that can be by default.
@@ -72,7 +75,7 @@ def score(
     """
     if task is not None and data is None:
         task = find(task, seed=seed) if isinstance(task, str) else task
-        data, loss = (task.splits["train"].x, task.splits["train"].y), task.loss
+        data, loss = samples(network.graph, task, network.dtype), task.loss
     if data is None or loss is None:
         raise SettingError("nothing to score on", expected="data=(x, y) and loss=..., or task=...")
     x, y = data
@@ -94,7 +97,7 @@ def score(
 
 def score_sites(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     *,
@@ -124,11 +127,11 @@ def score_sites(
     if not torch.is_inference_mode_enabled():
         return found(network, x, y, loss, sites, options or {})
     with torch.inference_mode(False):  # there gradients would be none, and every score zero
-        x, y = (one.clone() if one.is_inference() else one for one in (x, y))
+        x, y = x.clone() if x.is_inference() else x, y.clone() if y.is_inference() else y
         return found(network, x, y, loss, sites, options or {})
 
 
-def subset(x: Tensor, y: Tensor, samples: int | None, seed: int) -> tuple[Tensor, Tensor]:
+def subset(x: Samples, y: Tensor, samples: int | None, seed: int) -> tuple[Samples, Tensor]:
     """Return that many samples, drawn by a seed; all of them in their order by default."""
     if samples is None or samples >= len(x):
         return x, y
@@ -137,12 +140,16 @@ def subset(x: Tensor, y: Tensor, samples: int | None, seed: int) -> tuple[Tensor
     return x[rows], y[rows]
 
 
-def _check_data(network: Network, x: Tensor, y: Tensor) -> None:
+def _check_data(network: Network, x: Samples, y: Tensor) -> None:
     graph = network.graph
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if isinstance(x, Nodes) and len(graph.outputs) == 1:
+        _check_nodes(graph, x, y)
+        return
+    if isinstance(x, Nodes) or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise DataError(
             "only networks with one input and one output can be scored",
             got=f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            hint="a network that reads edges takes Nodes",
         )
     wanted = graph.shape(graph.inputs[0]).dims
     if tuple(x.shape[1:]) != wanted or not len(x) or len(x) != len(y):
@@ -151,6 +158,16 @@ def _check_data(network: Network, x: Tensor, y: Tensor) -> None:
             expected=f"inputs {['N', *wanted]} and N targets, N at least 1",
             got=f"inputs {list(x.shape)} and targets {list(y.shape)}",
             place=str(graph.node(graph.inputs[0])),
+        )
+
+
+def _check_nodes(graph: Graph, x: Nodes, y: Tensor) -> None:
+    kinds = [type(graph.op(name)).__name__ for name in graph.inputs]
+    if len(x.given) != len(kinds) or not len(x) or len(x) != len(y):
+        raise DataError(
+            "the nodes do not fit the network",
+            expected=f"tensors for {', '.join(kinds)}, and as many targets as nodes that count, one at least",
+            got=f"{len(x.given)} tensors, {len(x)} nodes and targets {list(y.shape)}",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from archgraph.criteria import signed_index
-from archgraph.net import Network
+from archgraph.net import Network, Samples
 from archgraph.scoring.doubts import doubts
 from archgraph.scoring.scored import Scored
 from archgraph.scoring.site_score import SiteScore
@@ -30,7 +30,7 @@ COPIES = 4
 
 def signed_splitting(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,

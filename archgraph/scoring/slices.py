@@ -71,8 +71,9 @@ class Slices:
         return mask
 
     def of(self, node: str, side: str) -> tuple[Slice, ...]:
-        """Return the slices of a node on one side, in order; the weight's before the bias."""
-        return tuple(part for part in self.parts if part.node == node and part.side == side)
+        """Return the slices of a node on one side, in order; those of weights before that of the bias."""
+        own = [part for part in self.parts if part.node == node and part.side == side]
+        return tuple(sorted(own, key=lambda part: not part.shape))  # a graph convolution lists its bias first
 
     def rows(
         self,

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from archgraph import rng
 from archgraph.errors import DataError
-from archgraph.net import Network
+from archgraph.net import Network, Nodes, Samples, passed
 from archgraph.scoring.captures import Captures
-from archgraph.scoring.closure import LAYERS, Closure, Refused, closure
+from archgraph.scoring.closure import ATTENTIONS, LAYERS, Closure, Refused, closure
 from archgraph.scoring.directions import MINIBATCH, Directions, directions
 from archgraph.scoring.doubts import doubts
+from archgraph.scoring.layer import has_bias, row_entries, rows_of
 from archgraph.scoring.operator import choose_curvature, kinks
 from archgraph.scoring.quotients import Quotient, quotients
 from archgraph.scoring.scored import Scored
@@ -35,7 +36,7 @@ from archgraph.tasks import Loss
 
 def splitting(
     network: Network,
-    x: Tensor,  # [N, ...]
+    x: Samples,  # [N, ...]
     y: Tensor,  # [N] or [N, ...]
     loss: Loss,
     sites: tuple[str, ...] | None,
@@ -62,7 +63,7 @@ def splitting(
     settings = Settings.of(options)
     found, refused = closures(network, sites, settings)
     if not found:
-        return Scored({}, refused, len(x), 0)
+        return Scored({}, refused, passed(x), 0)
     rows = MINIBATCH if settings.method == "rayleigh" else None
     halves = _halves(x, y) if settings.halves else [(x, y)]
     parts = [Captures(network, *half, loss, found, settings, rows=rows, parts=len(halves)) for half in halves]
@@ -80,7 +81,7 @@ def splitting(
         for name, one in chosen.items()
     }
     exact = not settings.halves and settings.method != "rayleigh"  # what directions score is known from finding them
-    told = quotients(parts[-1], asked, every=_thinned(len(x)) if exact and not drawn else 1)
+    told = quotients(parts[-1], asked, every=_thinned(x) if exact and not drawn else 1)
     scores = {
         name: _site_score(
             chosen[name],
@@ -91,7 +92,7 @@ def splitting(
         )
         for name in found
     }
-    return Scored(scores, refused, len(x), sum(part.macs for part in parts), doubts(scores))
+    return Scored(scores, refused, passed(x), sum(part.macs for part in parts), doubts(scores))
 
 
 def closures(
@@ -111,7 +112,7 @@ def closures(
     found: dict[str, Closure] = {}
     refused: dict[str, str] = {}
     for name in graph.nodes if sites is None else sites:
-        if sites is None and (not isinstance(graph.op(name), LAYERS) or graph.node(name).owner != name):
+        if sites is None and (not isinstance(graph.op(name), (*LAYERS, *ATTENTIONS)) or graph.node(name).owner != name):
             continue
         one = closure(graph, name)
         curvature: object = one
@@ -147,7 +148,7 @@ def _site_score(
     )
 
 
-def _halves(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _halves(x: Samples, y: Tensor) -> list[tuple[Samples, Tensor]]:
     """Return two halves of the samples, drawn: data may come in an order, and in pairs."""
     if len(x) < 2:
         raise DataError("one sample has no halves", expected="2 samples or more", got=len(x))
@@ -155,16 +156,19 @@ def _halves(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [(x[rows], y[rows]) for rows in (order[: len(x) // 2], order[len(x) // 2 :])]
 
 
-def _thinned(samples: int) -> int:
-    """Return of how many samples one is read for the noise: a quarter of them, but 32 at least."""
-    return max(1, min(4, samples // 32))
+def _thinned(x: Samples) -> int:
+    """Return of how many samples one is read for the noise: a quarter of them, but 32 at least.
+
+    Of nodes all are read: few of them reach those that count, and hold all of it.
+    """
+    return 1 if isinstance(x, Nodes) else max(1, min(4, len(x) // 32))
 
 
 def _size(network: Network, name: str, settings: Settings) -> tuple[int, int]:
     """Return units and entries of their weight rows."""
     units = network.graph.shape(name).units
-    tensors = network.tensors(name)
-    return units, tensors["weight"].numel() // units + (settings.include_bias and "bias" in tensors)
+    graph = network.graph
+    return units, row_entries(graph, name) + (settings.include_bias and has_bias(graph, name))
 
 
 def _drawn(captures: Captures, name: str, size: tuple[int, int]) -> Tensor:  # [U, D]
@@ -172,4 +176,4 @@ def _drawn(captures: Captures, name: str, size: tuple[int, int]) -> Tensor:  # [
     generator = torch.Generator().manual_seed(rng.derive(captures.settings.random or 0, "random-directions", name))
     drawn = torch.randn(size, generator=generator, dtype=torch.float64)
     drawn = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
-    return drawn.to(captures.network.tensors(name)["weight"])
+    return drawn.to(rows_of(captures.network, name))

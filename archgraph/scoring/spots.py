@@ -14,8 +14,9 @@ from archgraph import ops
 from archgraph.graph import Absorb, Graph, around, label, rule_of
 from archgraph.ops.layout import each
 from archgraph.scoring.closure import Refused
+from archgraph.scoring.layer import GRAPH_LAYERS, copies_of_columns
 
-READERS = (ops.Linear, ops.Conv1d, ops.Conv2d)
+READERS = (ops.Linear, ops.Conv1d, ops.Conv2d, *GRAPH_LAYERS)
 """Ops whose columns a criterion can fill."""
 
 
@@ -26,8 +27,8 @@ class Reader:
     Args:
         node: the layer.
         boundary: the node that it reads.
-        offsets: J, how many weights of each of its units a new unit has: entries of its kernel, or positions of a map
-            that was flattened.
+        offsets: J, how many weights of each of its units a new unit has: entries of its kernel, positions of a map
+            that was flattened, or one for every way in which a graph convolution propagates.
     """
 
     node: str
@@ -128,8 +129,8 @@ def spots(graph: Graph, sites: Sequence[str] | None = None) -> tuple[dict[str, S
 def offsets(graph: Graph, reader: str, places: int) -> int:
     """Return how many weights each unit of a reader has for a unit that stands at some places of its input."""
     op = graph.op(reader)
-    if isinstance(op, ops.Linear):
-        return places
+    if isinstance(op, (ops.Linear, *GRAPH_LAYERS)):
+        return places * copies_of_columns(graph, reader)
     size = 1
     for side in each(op.kernel_size, op.axes):  # type: ignore[attr-defined]
         size *= side
@@ -143,6 +144,8 @@ def _deaf(graph: Graph, name: str, places: int) -> str | None:
         return f"is no linear layer or convolution of one or two sides ({type(op).__name__})"
     if len(graph.tied(name)) > 1:
         return "shares its weights with other nodes"
+    if isinstance(op, GRAPH_LAYERS):
+        return None
     if len(graph.node(name).inputs) > 1:
         return "reads several inputs"
     flat = isinstance(op, ops.Linear) and graph.input_shapes(name)[0].positions == 1

@@ -6,7 +6,8 @@ pooling, flatten, sums and concats. It is *plain* where in addition nothing but 
 moves of its numbers lie on it: then a unit whose row is scaled to zero says nothing, and what it says nearby is known
 exactly. Elsewhere the closed form draws up rows, and only the network itself tells what the units say: a max pool is
 taken for the mean of its window, batch norm for the identity, and a depthwise convolution hands new units on as they
-are.
+are. A graph convolution that makes units is the linear layer of what they see; one that reads them reads them as they
+were propagated, and as what lies between is taken to be linear, they are propagated before it.
 
 Letters: ``B`` samples, ``D`` entries of an incoming row, ``J`` weights of each unit of the reader for a new one.
 """
@@ -30,9 +31,10 @@ from archgraph.graph import Graph, Invariant, Op, Stack
 from archgraph.ops.activation import Activation as ActivationOp
 from archgraph.ops.layout import each
 from archgraph.scoring.closure import Refused
+from archgraph.scoring.layer import GRAPH_LAYERS
 from archgraph.scoring.spots import Reader, Spot
 
-LAYERS = (ops.Linear, ops.Conv1d, ops.Conv2d)
+LAYERS = (ops.Linear, ops.Conv1d, ops.Conv2d, *GRAPH_LAYERS)
 """Ops whose rows a closed form can draw up."""
 
 _QUIET = (ops.Identity, ops.Dropout, ops.AlphaDropout, ops.Dropout1d, ops.Dropout2d, ops.Dropout3d)
@@ -79,7 +81,9 @@ def straight(graph: Graph, spot: Spot, producer: str, reader: Reader) -> Straigh
     path = _path(graph, spot, producer, reader.boundary)
     if isinstance(path, Refused):
         return path
-    slope, plain = 1.0, True
+    if getattr(graph.op(reader.node), "aggr", "") == "max":
+        return Refused(f"is read by node {reader.node!r}, which takes the largest of neighbours")
+    slope, plain = 1.0, not isinstance(graph.op(reader.node), GRAPH_LAYERS)
     filters: tuple[str, ...] = ()
     for name in path:
         op = graph.op(name)
@@ -153,13 +157,15 @@ def seen(
     graph: Graph,
     way: Straight,
     inputs: Tensor,  # [B, ...]  of the producer
+    links: tuple[Tensor, ...] = (),
 ) -> Tensor:  # [B, D, H, W]
     """Return what new units would see through a layer, at the positions of the map that the reader reads.
 
     Args:
         graph: the graph.
         way: from the layer to the reader.
-        inputs: what the layer reads.
+        inputs: what the layer reads; of a graph convolution, what its units see.
+        links: edges, and perhaps their weights, of a reader that is a graph convolution.
     """
     op = graph.op(way.producer)
     found = receptive_field(as_layer_map(op, inputs), window(op), include_bias=op.bias)  # type: ignore[attr-defined]
@@ -179,7 +185,11 @@ def seen(
             assert isinstance(rule, Stack)
             flat = node.op.forward((here,), (shape,))
             return _by_unit(flat, found.shape[1], tiled=rule.tile > 1)
-    return as_layer_map(graph.op(way.reader.node), here)
+    reader = graph.op(way.reader.node)
+    if isinstance(reader, GRAPH_LAYERS):
+        heard = reader.seen(reader.module(*graph.input_shapes(way.reader.node)), (here, *links))
+        return _by_unit(heard, found.shape[1], tiled=True)
+    return as_layer_map(reader, here)
 
 
 def as_layer_map(
@@ -196,7 +206,7 @@ def as_layer_map(
 
 def window(op: Op) -> Window:
     """Return how a linear layer or convolution reads a map (behind a flatten, see :class:`Reader`)."""
-    if isinstance(op, ops.Linear):
+    if isinstance(op, (ops.Linear, *GRAPH_LAYERS)):
         return Window()
     assert isinstance(op, ops.Conv1d | ops.Conv2d)
     settings = {name: each(getattr(op, name), op.axes) for name in ("kernel_size", "stride", "dilation")}
@@ -211,9 +221,13 @@ def window(op: Op) -> Window:
 
 
 def reading(graph: Graph, reader: Reader) -> Window:
-    """Return how a reader reads the map of a new unit: all of it at once where it was flattened."""
+    """Return how a reader reads the map of a new unit: all of it at once where it was flattened or propagated."""
     op = graph.op(reader.node)
-    return Window((reader.offsets, 1)) if isinstance(op, ops.Linear) and reader.offsets > 1 else window(op)
+    return (
+        Window((reader.offsets, 1))
+        if isinstance(op, (ops.Linear, *GRAPH_LAYERS)) and reader.offsets > 1
+        else window(op)
+    )
 
 
 def _native(op: Op, found: Tensor, inputs: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from archgraph.errors import SettingError, UnknownName
@@ -11,6 +11,9 @@ from archgraph.evaluation import Ledger
 
 WHOLE = ("evaluations", "max_params")
 """Limits that count things."""
+
+ROUNDING = 1e-9
+"""A share of ten trainings that is all but four is four."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,20 @@ class Budget:
             if limit is not None and used >= limit:
                 return f"the budget is spent: {used:.6g} of {limit:.6g} {name}"
         return ""
+
+    def part(self, share: float) -> Budget:
+        """Return the budget with a share of all that adds up; limits on a single candidate stay as they are.
+
+        Args:
+            share: above 0 and at most 1; of trainings at least one is left.
+
+        >>> Budget(evaluations=7, epochs=30.0, max_params=1000).part(0.5)
+        Budget(evaluations=3, epochs=15.0, train_macs=None, seconds=None, max_params=1000, max_macs=None)
+        """
+        whole = None if self.evaluations is None else max(1, int(self.evaluations * share + ROUNDING))
+        limits = {name: getattr(self, name) for name in ("epochs", "train_macs", "seconds")}
+        scaled = {name: None if limit is None else limit * share for name, limit in limits.items()}
+        return replace(self, evaluations=whole, **scaled)
 
     def refuses(self, params: float, macs: float) -> str:
         """Return why a candidate of this size is refused, or an empty text."""

@@ -12,6 +12,7 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Recipe, Report, Request, describe
 from archgraph.graph import Graph
+from archgraph.search.budget import Budget
 from archgraph.search.goal import Goal
 from archgraph.search.objective import Objective
 
@@ -29,12 +30,14 @@ class Setting:
         seed: of everything random in the driver.
         goal: what the study is after: objectives with their directions, by full names, and constraints.
         describe: gives the metrics of a graph that are known before it is trained.
+        budget: what the search may spend. The search itself ends it there; it is here for drivers that divide it.
     """
 
     recipe: Recipe
     seed: int = 0
     goal: Goal = field(default_factory=lambda: Goal.of("val.loss"))
     describe: Callable[[Graph], Mapping[str, float]] = describe
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def objective(self) -> Objective:
@@ -65,6 +68,11 @@ class Session(ABC):
     @abstractmethod
     def done(self) -> bool:
         """Whether nothing more will be asked."""
+
+    @property
+    def findings(self) -> str:
+        """What was learnt besides the best trial, for people: the end of ``study.stopped``, whatever stopped it."""
+        return ""
 
     @abstractmethod
     def ask(self) -> Request | None:

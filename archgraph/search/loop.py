@@ -148,12 +148,11 @@ class _Loop:
 
     @property
     def stopped(self) -> str:
-        """Why there is nothing more to do, and how many candidates count that were refused."""
-        reason = self.reason or self.session.reason
-        if not self.too_large:
-            return reason
-        refused = f"{self.too_large} of {self.evaluations} candidates were refused, not trained: too large"
-        return f"{reason}; {refused}" if reason else refused
+        """Why there is nothing more to do, how many candidates count that were refused, and what was learnt."""
+        parts = [self.reason or self.session.reason]
+        if self.too_large:
+            parts.append(f"{self.too_large} of {self.evaluations} candidates were refused, not trained: too large")
+        return "; ".join(part for part in (*parts, self.session.findings) if part)
 
     def release(self) -> None:
         """Give back all rights."""

@@ -101,7 +101,7 @@ def search(
     if isinstance(task, str):
         task = find(task, seed=seed, data_root=data_root)
     recipe, budget = recipe or usual_recipe(task), budget or Budget()
-    recipe.build(torch.nn.Linear(1, 1))  # what is wrong with it is said before anything is stored
+    recipe.but(decayed="").build(torch.nn.Linear(1, 1))  # what is wrong is said before anything is stored
     conditions = conditions or Conditions()
     goal, measured = wanted(task, objective, constraints, metrics, conditions)
     evaluator = Evaluator(task, device=device, progress=progress, metrics=measured, conditions=conditions)
@@ -127,7 +127,7 @@ def search(
         _paused(study, alone=alone) as evaluator.paused,
         hire(workers, evaluator, timeout=timeout) as hands,
     ):
-        session = driver.begin(Setting(recipe, seed, goal, evaluator.describe))
+        session = driver.begin(Setting(recipe, seed, goal, evaluator.describe, budget))
         with quiet():
             run(session, evaluator, study, budget, callbacks, hands)
     return study

@@ -125,6 +125,10 @@ class Staged(Session):
     def done(self) -> bool:
         return self._done
 
+    @property
+    def findings(self) -> str:
+        return self.inner.findings
+
     def ask(self) -> Request | None:
         candidate = None if self._done else self.choose() or self._propose()
         if candidate is None and self.inner.done and not self._open and not self._done:

@@ -66,11 +66,12 @@ class Study(Records):
                 f"study {name!r} in {masked(storage)} was not made by archgraph", hint="choose another name"
             )
         goal = _goal(name, known, objective, constraints)
-        if directions(held) != [one.direction for one in goal.objectives]:
+        said = "objective" in known  # not in what somebody is making just now, or died making; reading it says nothing
+        if (said or create) and directions(held) != [one.direction for one in goal.objectives]:
             raise SettingError(f"study {name!r} has other objectives in Optuna", expected=directions(held), got=goal)
         self._place = Place.of(storage, known, artifacts)
         super().__init__(name, storage, held, self._place.folder, goal)
-        for fact, value in goal.facts.items() if "objective" not in known else ():
+        for fact, value in goal.facts.items() if create and not said else ():
             self.note(fact, value)
 
     def prepare(self) -> None:
@@ -186,7 +187,7 @@ def _goal(name: str, known: Mapping[str, object], objective: Aims | None, constr
     Raises:
         SettingError: when it has another one than is given.
     """
-    stored = Goal.stored(known)
+    stored = Goal.stored(known) if "objective" in known else None  # it is written last: without it nothing was said
     if stored is None or (objective is None and not constraints):
         return stored or Goal.of(objective or USUAL, constraints)
     given = Goal.of(stored.objectives if objective is None else objective, constraints)

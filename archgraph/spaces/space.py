@@ -8,6 +8,7 @@ import random as randomness
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ class Space(ABC):
     def merge(self, values: dict[str, Value]) -> dict[str, Value]:
         """Return the values that stand for all that make the same graph as these; must be idempotent."""
         return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the fields, without what was worked out from them."""
+        kind = type(self)
+        return {
+            name: held
+            for name, held in vars(self).items()
+            if not isinstance(getattr(kind, name, None), cached_property)
+        }
 
     def __str__(self) -> str:
         from archgraph.spaces.table import table  # which knows of spaces

@@ -2,10 +2,11 @@
 
 from archgraph.tasks.catalogue import find
 from archgraph.tasks.class_splits import find_sequence
+from archgraph.tasks.graph_set import GraphSet
 from archgraph.tasks.loss import Loss
 from archgraph.tasks.node_graph import NodeGraph
 from archgraph.tasks.sequence import TaskSequence
 from archgraph.tasks.split import Split, partition
 from archgraph.tasks.task import Task
 
-__all__ = ["Loss", "NodeGraph", "Split", "Task", "TaskSequence", "find", "find_sequence", "partition"]
+__all__ = ["GraphSet", "Loss", "NodeGraph", "Split", "Task", "TaskSequence", "find", "find_sequence", "partition"]

@@ -118,6 +118,23 @@ class NodeGraph:
         return (NodeGraph, (self.x, self.y, self.edge_index, dict(self.rows), self.edge_weight))  # without the copies
 
 
+def undirected(edges: Tensor) -> Tensor:  # [2, E] -> [2, E']
+    """Return links in both directions, once each and without loops, sorted.
+
+    >>> undirected(torch.tensor([[0, 2, 1, 1], [1, 0, 0, 1]]))
+    tensor([[0, 0, 1, 2],
+            [1, 2, 0, 0]])
+    """
+    pairs = edges[:, edges[0] != edges[1]]
+    return torch.cat([pairs, pairs.flip(0)], dim=1).unique(dim=1)
+
+
+def shares(x: Tensor) -> Tensor:  # [N, D]
+    """Divide the features of every node by their sum; a row of zeros stays as it is."""
+    total = x.sum(1, keepdim=True)
+    return x / torch.where(total == 0, torch.ones_like(total), total)
+
+
 def _kind(tensor: Tensor) -> str:
     return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 

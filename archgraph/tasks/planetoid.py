@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from archgraph.tasks.download import Remote
-from archgraph.tasks.node_graph import UNKNOWN, NodeGraph
+from archgraph.tasks.node_graph import UNKNOWN, NodeGraph, shares
 from archgraph.tasks.published import Form, Found, Published
 from archgraph.tasks.reading import reading
 from archgraph.tasks.unpickling import unpickle
@@ -109,13 +109,7 @@ def read_graph(found: Found) -> NodeGraph:
         "val": torch.arange(len(labelled), len(labelled) + VALIDATION),
         "test": torch.from_numpy(np.sort(index)),
     }
-    return NodeGraph(_normalised(torch.from_numpy(x)), torch.from_numpy(y), edges, rows)
-
-
-def _normalised(x: Tensor) -> Tensor:  # [N, D]
-    """Divide each row by its sum; a row of zeros stays as it is."""
-    total = x.sum(1, keepdim=True)
-    return x / torch.where(total == 0, torch.ones_like(total), total)
+    return NodeGraph(shares(torch.from_numpy(x)), torch.from_numpy(y), edges, rows)
 
 
 def _read(path: Path) -> Any:

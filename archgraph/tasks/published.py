@@ -80,13 +80,16 @@ class Published:
         title: its name, for people.
         forms: the forms in which it is read, the best first.
         home: the folder, relative to the cache, for what is downloaded; a form looks for it there.
-        remotes: what to download, which together are one of ``forms``.
+        remotes: what to download, which together are one of ``forms``; none where no file is known to be the published
+            one by its hash.
+        source: where it is published, for those who must get it themselves.
     """
 
     title: str
     forms: tuple[Form, ...]
     home: str
     remotes: tuple[Remote, ...]
+    source: str = ""
 
     def find(self, data_root: str | Path | None = None, *, download: bool = True) -> Found:
         """Find the files, or download them.
@@ -107,6 +110,8 @@ class Published:
             return found
         if not download:
             raise self._missing(given, "nothing is downloaded, as download=False")
+        if not self.remotes:
+            raise self._missing(given, "it is not downloaded")
         target = cache_folder() / self.home
         try:
             fetch(self.remotes, target)
@@ -143,6 +148,7 @@ class Published:
         for place in places:
             names = [url for url in (remote.url for remote in self.remotes) if url.rpartition("/")[0] == place]
             lines += [f"published at {place}/", "  " + ", ".join(url.rpartition("/")[2] for url in names)]
+        lines += [f"published at {self.source}"] if self.source else []
         wanted = "\n            or ".join(", ".join(names[0] for names in form.files.values()) for form in self.forms)
         hint = f"get the files and put them into one of these folders, or {_HINT}"
         return DataError(

@@ -42,6 +42,7 @@ class TaskSequence:
                 ("inputs of another shape", first.input_shape, task.input_shape),
                 ("another loss", first.loss.name, task.loss.name),
                 ("a graph", None, task.graph),
+                ("graphs", None, task.graphs),
             ):
                 if wanted != got:
                     raise DataError(
@@ -71,8 +72,9 @@ class TaskSequence:
         """
         if not task.loss.classifies:
             raise DataError(f"task {task.name!r} has no classes to part", expected="cross-entropy", got=task.loss.name)
-        if task.graph is not None:
-            raise DataError(f"the samples of task {task.name!r} are the nodes of one graph, which cannot be parted")
+        if task.graph is not None or task.graphs is not None:
+            what = "the nodes of one graph" if task.graph is not None else "graphs"
+            raise DataError(f"the samples of task {task.name!r} are {what}, which cannot be parted")
         count = task.outputs
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2 or count % classes:
             fits = [size for size in range(2, count + 1) if count % size == 0]

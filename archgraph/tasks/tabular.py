@@ -129,7 +129,7 @@ class Tabular(Task):
         """
         table.at(epochs)
         dims = example.shape(example.inputs[0]).dims
-        return cls(name, {}, Loss("cross-entropy"), dims, 0, None, table, epochs, space, example)
+        return cls(name, {}, Loss("cross-entropy"), dims, 0, None, None, table, epochs, space, example)
 
     def __post_init__(self) -> None:
         """Nothing of a task with data holds."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from archgraph.errors import DataError, SettingError
 from archgraph.rng import derive
 from archgraph.tasks.dataset import stack
+from archgraph.tasks.graph_set import GraphSet
 from archgraph.tasks.loss import Loss
 from archgraph.tasks.node_graph import NodeGraph
 from archgraph.tasks.split import SPLITS, Split, partition
@@ -36,11 +37,13 @@ class Task:
         outputs: the units of the network's output: classes for a classifier, else ``y.shape[1]``.
         graph: where samples are the nodes of one graph: that graph, with the features of all nodes, their links, and
             the rows of each split; ``splits`` hold the same nodes as plain samples. None for all other tasks.
+        graphs: where samples are graphs: these, with the rows of each split; ``splits`` hold one vector a graph. None
+            for all other tasks.
 
     Raises:
         DataError: when a split is missing or empty, inputs are not finite floating-point numbers of ``input_shape``,
             labels are no int64 in ``[0, outputs)``, values are not finite, not ``[N, outputs, ...]`` or, for a binary
-            cross-entropy, no probabilities, or ``graph`` has other rows than there are samples.
+            cross-entropy, no probabilities, or ``graph`` or ``graphs`` has other rows than there are samples.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Task:
     input_shape: tuple[int, ...]
     outputs: int
     graph: NodeGraph | None = None
+    graphs: GraphSet | None = None
 
     def __post_init__(self) -> None:
         if set(self.splits) != set(SPLITS):
@@ -63,10 +67,11 @@ class Task:
             (_check_labels if self.loss.classifies else _check_values)(where, split.y, self.outputs)
             if self.loss.probabilities:
                 _check_probabilities(where, split.y)
-            if self.graph is not None and len(self.graph.rows[name]) != len(split):
-                raise DataError(
-                    f"{where} and its graph differ", expected=f"{len(split)} rows", got=len(self.graph.rows[name])
-                )
+            for whole in (self.graph, self.graphs):
+                if whole is not None and len(whole.rows[name]) != len(split):
+                    raise DataError(
+                        f"{where} and its graph differ", expected=f"{len(split)} rows", got=len(whole.rows[name])
+                    )
 
     @cached_property
     def key(self) -> str:
@@ -77,6 +82,8 @@ class Task:
         tensors = [(name, tensor) for name, split in self.splits.items() for tensor in (split.x, split.y)]
         if self.graph is not None:
             tensors += [("graph", tensor) for tensor in self.graph.tensors()]
+        if self.graphs is not None:
+            tensors += [("graphs", tensor) for tensor in self.graphs.tensors()]
         for name, tensor in tensors:
             digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -98,13 +105,15 @@ class Task:
         units = "class" if self.loss.classifies else "output"
         plural = "" if self.outputs == 1 else "es" if self.loss.classifies else "s"
         links = f"; a graph of {len(self.graph)} nodes" if self.graph is not None else ""
+        links += f"; graphs of {len(self.graphs.x) / len(self.graphs):.1f} nodes" if self.graphs is not None else ""
         return f"{self.name}: {sizes}; input {shape}; {self.outputs} {units}{plural}; {self.loss.name}{links}"
 
     def to(self, device: torch.device | str) -> Task:
         """Return the task with its data on ``device``, under the same key."""
         splits = {name: split.to(device) for name, split in self.splits.items()}
         graph = self.graph.to(device) if self.graph is not None else None
-        moved = Task(self.name, splits, self.loss, self.input_shape, self.outputs, graph)
+        graphs = self.graphs.to(device) if self.graphs is not None else None
+        moved = Task(self.name, splits, self.loss, self.input_shape, self.outputs, graph, graphs)
         if "key" in self.__dict__:
             moved.__dict__["key"] = self.key  # spares hashing data that would have to come back from the device
         return moved

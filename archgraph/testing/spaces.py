@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,8 @@ def check_space(space: Space, *, draws: int = 30, vectors: bool = True) -> None:
     Checked are: same seed, same point and graph; points are JSON, canonical, and stay so; graphs parse back and depend
     on the values alone (and on the seed, where the space says so); columns and vectors, there and back; what does not
     matter is ignored; mutation, crossover and neighbours give other points of the space, mutation one parameter's step
-    away; a missing parameter, one out of its domain and an unknown one are errors that name it.
+    away; a copy is the same space; a missing parameter, one out of its domain and an unknown one are errors that name
+    it.
 
     Args:
         space: the space.
@@ -42,6 +44,7 @@ def check_space(space: Space, *, draws: int = 30, vectors: bool = True) -> None:
         _check_steps(space, point, last or point, seed)
         last = point
     if last is not None:
+        _expect(copy.deepcopy(space).sample(0) == space.sample(0), space, "can be copied after use", last)
         _check_refusals(space, last)
 
 

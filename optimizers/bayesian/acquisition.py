@@ -14,6 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from optimizers.bayesian.alone import load_botorch
+from optimizers.bayesian.cube import Cube
+from optimizers.bayesian.outcomes import Standard
+
+load_botorch()  # before the imports below, which warn otherwise
+
+# ruff: noqa: E402
 from botorch.acquisition import AcquisitionFunction, multi_objective
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.acquisition.multi_objective import logei
@@ -21,10 +30,6 @@ from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputO
 from botorch.acquisition.objective import GenericMCObjective
 from botorch.models import SingleTaskGP
 from botorch.sampling.normal import SobolQMCNormalSampler
-from torch import Tensor
-
-from optimizers.bayesian.cube import Cube
-from optimizers.bayesian.outcomes import Standard
 
 __all__ = ["SAMPLES", "Acquisition", "improvement"]
 

@@ -12,7 +12,14 @@ from optimizers.growth.asking import Asking
 
 
 def by_gradient(
-    lesson: Lesson, *, kinds: Collection[str], added: int, probes: int, samples: int | None, per_param: bool
+    lesson: Lesson,
+    *,
+    kinds: Collection[str],
+    added: int,
+    probes: int,
+    samples: int | None,
+    per_param: bool,
+    redraws: int = 0,
 ) -> Asking[Freed | str]:
     """Return the task after one round of growth, or why it does not grow; the function is kept.
 
@@ -23,6 +30,7 @@ def by_gradient(
         probes: new units that are tried out at every home.
         samples: training samples for the scores; None for all.
         per_param: whether a gain is divided by the numbers that it adds.
+        redraws: not used: there is always a gradient.
     """
     library, plan = lesson.library, lesson.plan
     draft = Chapter("", len(library), lesson.network.graph, plan, {})

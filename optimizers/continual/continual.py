@@ -43,6 +43,8 @@ class Continual(Driver):
             between them.
         cost: what a gain is divided by: None for a unit, ``"params"`` for the numbers that it adds.
         probes: new units that are tried out at every home; of these the best are taken.
+        redraws: how often firefly draws anew in a round where nothing lowers the loss, before it falls back on squared
+            gradients.
         tune: recipe of the trainings after the first of a task; the search's own by default.
         samples: training samples used for scores; None for all.
         state: ``"carry"`` keeps the optimizer's moments through growth, ``"fresh"`` starts them anew.
@@ -63,6 +65,7 @@ class Continual(Driver):
     kinds: str | tuple[str, ...] = ("unlock", "new")
     cost: str | None = None
     probes: int = 4
+    redraws: int = 3
     tune: Recipe | None = None
     samples: int | None = None
     state: str = "carry"
@@ -83,7 +86,7 @@ class Continual(Driver):
             raise UnknownName.among("grower", self.grower, GROWERS)
         if "split" in kinds and self.grower != "firefly":
             raise SettingError("the gradient of a split is zero", expected="grower='firefly'", got="kinds with split")
-        for name, least in (("rounds", 0), ("added", 1), ("probes", 1)):
+        for name, least in (("rounds", 0), ("added", 1), ("probes", 1), ("redraws", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
@@ -179,5 +182,6 @@ class Continual(Driver):
             probes=self.probes,
             samples=self.samples,
             per_param=self.cost == "params",
+            redraws=self.redraws,
         )
         return found

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from archgraph.errors import SettingError, UnknownName
-from archgraph.graph import Graph
+from archgraph.errors import SettingError
 from archgraph.overgrown import KINDS
 from optimizers.growth import Cost
 from optimizers.growth.rates import RATES
@@ -40,7 +39,7 @@ def check(driver: Any) -> None:
 
     Raises:
         SettingError: with the first that cannot.
-        UnknownName: when there is no such cost, or a cell has a node that the graph does not.
+        UnknownName: when there is no such cost.
     """
     if not (_is_number(driver.growth) and 0.0 < driver.growth <= 1.0):
         raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=driver.growth)
@@ -62,27 +61,6 @@ def check(driver: Any) -> None:
             raise SettingError(f"{name} must be True or False", got=repr(getattr(driver, name)))
     if driver.cost is not None:
         Cost.named(driver.cost)
-    _check_cells(driver)
-
-
-def _check_cells(driver: Any) -> None:
-    cells = driver.cells
-    if not cells:
-        return
-    if len(cells) < 2 or len({len(cell) for cell in cells}) > 1:
-        raise SettingError(
-            "cells are the copies of one cell, two at least, with as many nodes each",
-            got=f"{len(cells)} with {', '.join(str(len(cell)) for cell in cells)} nodes",
-        )
-    names = [name for cell in cells for name in cell]
-    graph = driver.graph if isinstance(driver.graph, Graph) else driver.graph.graph
-    for name in names:
-        if name not in graph:
-            raise UnknownName.among("node", name, graph.nodes)
-    if len(set(names)) < len(names):
-        raise SettingError(
-            "a node stands in one copy of a cell, once", got=next(n for n in names if names.count(n) > 1)
-        )
 
 
 def _is_number(value: object) -> bool:

@@ -26,6 +26,7 @@ from archgraph.scoring import SiteScore
 from archgraph.scoring.firefly import name_of, overlay_of, point_of
 from archgraph.scoring.overgrowth import Overgrowth
 from optimizers.firefly import checks
+from optimizers.firefly.cells import cells_of, grown_cells
 from optimizers.firefly.lineage import moves_of
 from optimizers.firefly.parts import Cell
 from optimizers.firefly.ray import Opening, Ray, exact
@@ -82,8 +83,8 @@ class FireflyDescent(Stages):
         state: ``"carry"`` keeps the optimizer's moments, ``"fresh"`` starts them anew.
         rate: of trainings after the first: ``"restart"`` as the recipe has it, ``"warm"`` after a warm-up, ``"keep"``
             constant at the rate with which the last epoch before began.
-        cells: the copies of a cell, each as the names of its nodes, in the same order; whatever grows in one grows in
-            all of them.
+        cells: the copies of a cell, each as the names of its nodes, in the same order, or as a text with which these
+            begin, or ``"repeated"`` for those that there are; whatever grows in one grows in all of them.
         scratch: whether the last graph is also trained from fresh weights, for as many epochs as all trainings before.
 
     Raises:
@@ -120,12 +121,12 @@ class FireflyDescent(Stages):
     calibrate: bool = True
     state: str = "carry"
     rate: str = "restart"
-    cells: tuple[Cell, ...] = ()
+    cells: str | tuple[str | Cell, ...] = ()
     scratch: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", checks.kinds_of(self.kinds))
-        object.__setattr__(self, "cells", tuple(tuple(cell) for cell in self.cells))
+        object.__setattr__(self, "cells", cells_of(self._base, self.cells))
         checks.check(self)
         Overgrowth.of(self.options(0))
 
@@ -201,6 +202,10 @@ class FireflyDescent(Stages):
         own = {name: getattr(self, name) for name in (*names, "halves")}
         return own | {"steps": self.descent_steps, "lr": self.descent_lr, "seed": seed}
 
+    @property
+    def _base(self) -> Graph:
+        return self.graph if isinstance(self.graph, Graph) else self.graph.graph
+
     def _chosen(self, graph: Graph, overlay: Overlay, index: Tensor) -> tuple[int, ...] | _Refused:
         """Return the gates to open, or why there are none."""
         units = sum(one.gates for one in candidates(graph, ("split",)))
@@ -217,7 +222,7 @@ class FireflyDescent(Stages):
             added=added,
             layers=self.layers,
             edges=self.edges,
-            cells=self.cells,
+            cells=grown_cells(self._base, graph, cells_of(self._base, self.cells)),
         )
         if chosen:
             return chosen

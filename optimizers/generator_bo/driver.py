@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from archgraph.errors import SettingError
+from archgraph.errors import SettingError, SpaceError
 from archgraph.search import Goal, Session, Setting
 from optimizers.generator_bo.source import GeneratorSource
-from optimizers.proposing import Proposer, Proposing, check_count
+from optimizers.proposing import Proposer, Proposing, Start, check_count, points
 
 PRICES = ("macs", "seconds")
 
@@ -53,11 +53,12 @@ class GeneratorBO(Proposer):
         final: how many of the candidates are drawn from the point of best expectation at the end; needs ``candidates``.
         objectives: what to search for, with commas between; the study's objectives by default.
         constraints: what to keep, with commas between; the study's by default.
-        start: points to begin with, before the design: named parameters, one mapping each.
+        start: points to begin with, before the design: named parameters, one mapping each; graphs, where the space has
+            few points and draws none; trials of earlier studies, or whole studies, of which the best points are taken.
 
     Raises:
         SettingError: when a value cannot be used.
-        SpaceError: when ``start`` has what is no point of the space.
+        SpaceError: when ``start`` has what is no point of the space, or the space has no parameters as numbers.
     """
 
     replicates: int = 3
@@ -69,7 +70,7 @@ class GeneratorBO(Proposer):
     final: int = 0
     objectives: str = ""
     constraints: str = ""
-    start: tuple[Mapping[str, Any], ...] = ()
+    start: tuple[Start, ...] = ()
 
     usual: ClassVar[str] = "hierarchical"
 
@@ -87,10 +88,20 @@ class GeneratorBO(Proposer):
             )
         if self.repeats > self.replicates:
             raise SettingError("a point may not be trained so often", expected=f"replicates >= {self.repeats}")
-        for values in self.start:
-            self.space.canonical(values)
+        object.__setattr__(self, "start", points(self.space, self.start))  # a study may grow, points stay
+        if not self.space.columns:
+            raise SpaceError(
+                "points of the space have no numbers by which they could be compared",
+                got=repr(self.space),
+                hint="GraphBO compares graphs, Evolution and LocalSearch need no comparison",
+            )
         for text in (self.objectives, self.constraints):
             self.goal(Goal.of("loss")) if text else None
+
+    @property
+    def given(self) -> tuple[Mapping[str, Any], ...]:
+        """Points to begin with, named parameters of each."""
+        return points(self.space, self.start)
 
     @property
     def size(self) -> int:

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from archgraph import rng
 from archgraph.errors import SpaceError, Unsatisfied
 from archgraph.search import Setting
+from archgraph.spaces.space import shown
 from optimizers.bayesian.alone import alone
 from optimizers.bayesian.belief import Belief
 from optimizers.bayesian.cube import Cube, sobol
@@ -28,6 +32,8 @@ AGAIN = 4
 """Every so many-th suggestion is a replicate where points of the design are trained more than once."""
 TRIED = 32
 """Points, the best first, of which the first is taken that may be trained."""
+NAMED = 4
+"""Parameters that are told to have mattered."""
 
 
 class GeneratorSource(Source):
@@ -93,18 +99,24 @@ class GeneratorSource(Source):
         return {} if belief is None else self._lengths(belief)
 
     def summary(self, history: History) -> str:
-        best, lengths = self.recommend(history), self.importance(history)
-        if best is None:
-            return ""
-        mattered = ", ".join(f"{name} ({length:.2g})" for name, length in list(lengths.items())[:4])
-        return f"best expectation at {best}; what mattered, by length: {mattered}"
+        with alone(0):
+            belief = self.belief(history)
+            if belief is None:
+                return ""
+            best = belief.recommended()
+            low, high = self._expected(belief, best)
+            lengths = list(self._lengths(belief).items())[:NAMED]
+        point = shown({name: _short(value) for name, value in self.space.decode(best.numpy()).items()})
+        mattered = ", ".join(f"{name} ({length:.2g})" for name, length in lengths)
+        aim = self.setting.goal.objectives[0].name
+        return f"best expectation of {aim}, {low:.4g} to {high:.4g}, at {point}; what mattered, by length: {mattered}"
 
     # ------------------------------------------------------------------ kinds of proposals
     def _designed(self, history: History) -> Proposal:
         """Return a point of the design; one that cannot be is replaced by a random one."""
         place = history.number // self.driver.repeats
         if place < len(self.driver.start):
-            return Proposal(self.driver.start[place], note="given")
+            return Proposal(self.driver.given[place], note="given")
         place -= len(self.driver.start)
         points = self._design
         try:
@@ -116,7 +128,7 @@ class GeneratorSource(Source):
         return Proposal(self.space.draw(seed), note="design")
 
     @cached_property
-    def _design(self) -> Any:  # [N, D]
+    def _design(self) -> Tensor:  # [N, D]
         return sobol(self.cube, self.driver.size, rng.derive(self.setting.seed, "design"))
 
     def _suggested(self, history: History, done: int) -> Proposal:
@@ -196,13 +208,24 @@ class GeneratorSource(Source):
         }
         return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
+    def _expected(
+        self,
+        belief: Belief,
+        X: Tensor,  # [D]
+    ) -> tuple[float, float]:
+        """Return between what the (first) objective is expected, one standard deviation below and above."""
+        mean, deviation = belief.expected(X[None])
+        ends = (belief.scales[0].cost(mean[0, :1] + sign * deviation[0, :1]).item() for sign in (1.0, -1.0))
+        low, high = sorted(self.setting.goal.objectives[0].sign * end for end in ends)
+        return low, high
+
     def _note(self, belief: Belief, values: Mapping[str, Any]) -> str:
         """Return what is expected of a point, and which parameter matters most, for people."""
-        import torch
-
-        mean, deviation = belief.expected(torch.from_numpy(self.space.encode(values))[None])
-        low, high = (belief.scales[0].cost(mean[0, :1] + sign * deviation[0, :1]).item() for sign in (1.0, -1.0))
+        low, high = self._expected(belief, torch.from_numpy(self.space.encode(values)))
         name, length = next(iter(self._lengths(belief).items()))
-        sign = self.setting.goal.objectives[0].sign
-        low, high = sorted((sign * low, sign * high))
         return f"expected {low:.4g} to {high:.4g}; {name} matters most ({length:.2g})"
+
+
+def _short(value: Any) -> Any:
+    """Return a value as people read it."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value

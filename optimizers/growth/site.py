@@ -107,6 +107,9 @@ class Site:
 
 
 def rows(network: Network, node: str) -> Tensor:
-    """Return ``[U]`` the lengths of the weight rows of a node."""
-    axis = network.graph.tensors(node)["weight"].axes.index("out")  # 1 in a transposed convolution
-    return network.tensors(node)["weight"].double().movedim(axis, 0).flatten(1).norm(dim=1)
+    """Return ``[U]`` the lengths of the weight rows of a node, of several tensors side by side in a graph layer."""
+    graph, tensors = network.graph, network.tensors(node)
+    names, _ = graph.op(node).rows_of_unit(*graph.input_shapes(node))
+    axes = [graph.tensors(node)[name].axes.index("out") for name in names]  # 1 in a transposed convolution
+    parts = [tensors[name].double().movedim(axis, 0).flatten(1) for name, axis in zip(names, axes, strict=True)]
+    return torch.cat(parts, dim=1).norm(dim=1)

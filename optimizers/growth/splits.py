@@ -36,7 +36,7 @@ def splits(sites: list[Site], step: float, graph: Graph) -> list[Split]:
             [site.unit for site in own],
             [site.weights for site in own],
             [step * site.length * site.displacements for site in own],
-            bias=own[0].displacements.shape[1] > math.prod(_row(graph, node)[1]),
+            bias=own[0].displacements.shape[1] > sum(math.prod(sizes) for _, sizes in _rows(graph, node)),
         )
         edit = move.plan(graph)
         sites = [_follow(site, edit) for site in sites if site.node != node]
@@ -51,19 +51,28 @@ def _follow(site: Site, edit: Edit) -> Site:
     inputs = edit.input_map(site.node)
     if inputs.is_identity:
         return replace(site, unit=unit)
-    roles, row = _row(edit.before, site.node)
-    axis, entries = 1 + roles.index("in"), math.prod(row)
-    rows: Tensor = site.displacements[:, :entries].reshape(-1, *row).movedim(axis, -1)
-    rows = rows[..., torch.from_numpy(inputs.index.copy())] * torch.from_numpy(inputs.coefficient.copy()).to(rows)
-    rows = rows.movedim(-1, axis).flatten(1)
-    return replace(site, unit=unit, displacements=torch.cat([rows, site.displacements[:, entries:]], dim=1))
+    parts, start = [], 0
+    for roles, row in _rows(edit.before, site.node):
+        axis, entries = 1 + roles.index("in"), math.prod(row)
+        rows: Tensor = site.displacements[:, start : start + entries].reshape(-1, *row).movedim(axis, -1)
+        rows = rows[..., torch.from_numpy(inputs.index.copy())] * torch.from_numpy(inputs.coefficient.copy()).to(rows)
+        parts.append(rows.movedim(-1, axis).flatten(1))
+        start += entries
+    return replace(site, unit=unit, displacements=torch.cat([*parts, site.displacements[:, start:]], dim=1))
 
 
-def _row(graph: Graph, node: str) -> tuple[tuple[Role, ...], tuple[int, ...]]:
-    """Return the roles and the sizes of the axes of a weight row; a longer displacement has the bias last."""
-    spec = graph.tensors(node)["weight"]
-    axis = spec.axes.index("out")
-    return spec.axes[:axis] + spec.axes[axis + 1 :], spec.shape[:axis] + spec.shape[axis + 1 :]
+def _rows(graph: Graph, node: str) -> list[tuple[tuple[Role, ...], tuple[int, ...]]]:
+    """Return roles and sizes of the axes of a weight row, one for each tensor that holds a part of it.
+
+    A displacement that is longer than all of them has the bias last.
+    """
+    specs = graph.tensors(node)
+    found = []
+    for name in graph.op(node).rows_of_unit(*graph.input_shapes(node))[0]:
+        axes, shape = specs[name].axes, specs[name].shape
+        axis = axes.index("out")
+        found.append((axes[:axis] + axes[axis + 1 :], shape[:axis] + shape[axis + 1 :]))
+    return found
 
 
 def apply(moves: Sequence[Move], network: Network, state: State | None) -> tuple[Network, State | None]:

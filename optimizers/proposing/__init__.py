@@ -6,6 +6,7 @@ from optimizers.proposing.proposal import Proposal, Refused, Told
 from optimizers.proposing.proposer import Proposer, check_count
 from optimizers.proposing.session import PATIENCE, Proposing
 from optimizers.proposing.source import Source
+from optimizers.proposing.start import Start, points
 
 __all__ = [
     "PATIENCE",
@@ -16,7 +17,9 @@ __all__ = [
     "Proposing",
     "Refused",
     "Source",
+    "Start",
     "Told",
     "check_count",
+    "points",
     "told",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archgraph.graph import Graph
 from archgraph.search import Goal
+from archgraph.spaces.space import shown
 from optimizers.proposing.proposal import Refused
 
 REPEATED = "trained before"
@@ -45,6 +46,6 @@ def account(refused: Sequence[Refused]) -> str:
         nearest = min((one for one in refused if one.reason == reason), key=lambda one: one.broken)
         told = f"{count} {'break' if nearest.broken < float('inf') else 'were'} {reason}"
         if nearest.broken < float("inf"):
-            told += f" (the nearest by {nearest.broken:.6g}, at {dict(nearest.proposal.values)})"
+            told += f" (the nearest by {nearest.broken:.6g}, at {shown(nearest.proposal.values)})"
         parts.append(told)
     return ", ".join(parts[:3]) + (f", and {len(parts) - 3} other reasons" if len(parts) > 3 else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from archgraph.errors import SettingError, UnknownName
+from archgraph.evaluation import Recipe
 from archgraph.graph import Graph
 from archgraph.search import Driver, Session, Setting, default_settings, read_settings
 from archgraph.search.spaces import SPACE, find_space, space_settings
@@ -61,7 +62,12 @@ class Proposer(Driver):
             candidates=self.candidates,
             lookahead=self.lookahead,
             replicates=self.replicates,
+            recipe=lambda values: self.recipe(values, setting),
         )
+
+    def recipe(self, values: Mapping[str, Any], setting: Setting) -> Recipe:
+        """Return how the candidate at a point is trained: as the study says, unless a driver knows better."""
+        return setting.recipe
 
     @classmethod
     def settings(cls) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from archgraph import rng
 from archgraph.errors import SettingError, SpaceError, Unsatisfied
-from archgraph.evaluation import Origin, Report, Request, Train
+from archgraph.evaluation import Origin, Recipe, Report, Request, Train
 from archgraph.graph import Graph
 from archgraph.search import Session, Setting
 from archgraph.spaces import Space
@@ -36,6 +38,7 @@ class Proposing(Session):
         lookahead: requests that are open at once, whatever the number of workers, which would be idle beyond it; None
             for as many as there are workers, where no proposal depends on a report.
         replicates: how often one point may be trained.
+        recipe: gives how the candidate at a point is trained; as the setting says by default.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class Proposing(Session):
         candidates: int | None = None,
         lookahead: int | None = 1,
         replicates: int = 1,
+        recipe: Callable[[Mapping[str, Any]], Recipe] | None = None,
     ) -> None:
         self.source, self.space, self.setting = source, space, setting
         self.candidates, self.lookahead, self.replicates = candidates, lookahead, replicates
+        self._recipe = recipe or (lambda values: setting.recipe)
         self.refused: list[Refused] = []
         self._admission = Admission(setting.goal, setting.describe)
         self._told: list[Told] = []
@@ -63,6 +68,10 @@ class Proposing(Session):
     @property
     def done(self) -> bool:
         return self._done
+
+    @property
+    def findings(self) -> str:
+        return self.source.summary(self.history)
 
     @property
     def history(self) -> History:
@@ -125,7 +134,7 @@ class Proposing(Session):
         if constraint:
             self._refuse(Refused(proposal, number, constraint, broken))
             return None
-        train = Train(graph, self.setting.recipe, seed=seed, origin=Origin(note=proposal.note, values=values))
+        train = Train(graph, self._recipe(values), seed=seed, origin=Origin(note=proposal.note, values=values))
         self._open.append((train, proposal, number))
         self._known[train.key] = proposal, number
         self._times[key] += 1
@@ -144,10 +153,14 @@ class Proposing(Session):
         """
         why = f"the last {self._in_a_row} proposals were refused: {account(self.refused[-self._in_a_row :])}"
         if not self._asked:
-            raise SpaceError("no point of the space was found that may be trained", got=why, expected="loosen a bound")
+            raise SpaceError(
+                "no point of the space was found that may be trained",
+                expected=", ".join(map(str, self.setting.goal.constraints)) or None,
+                got=why,
+                hint="loosen a bound, or search another space",
+            )
         self._end(why)
 
     def _end(self, reason: str) -> None:
         if not self._done:
-            summary = self.source.summary(self.history)
-            self._done, self.reason = True, f"{reason}; {summary}" if summary else reason
+            self._done, self.reason = True, reason

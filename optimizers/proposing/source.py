@@ -27,5 +27,5 @@ class Source(ABC):
         """
 
     def summary(self, history: History) -> str:
-        """Return what was found besides the best candidate, for the end of the sentence why the search stopped."""
+        """Return what was learnt besides the best candidate, for people: the session's ``findings``."""
         return ""

@@ -182,6 +182,7 @@ def test_every_field_is_part_of_what_a_request_is_known_by() -> None:
         "warmup": 0.1,
         "ema": 0.9,
         "self_training": "pseudo-label:1",
+        "decayed": "first",
         "augment": "flip",
         "precision": "bfloat16",
         "compile": True,

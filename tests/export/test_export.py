@@ -15,8 +15,9 @@ from archgraph import ops
 from archgraph.errors import DataError, ExportError, SettingError, StorageError, UnknownName
 from archgraph.export import export, same_bits, verify
 from archgraph.export.trial import sample
-from archgraph.graph import Graph, GraphBuilder
+from archgraph.graph import Graph, GraphBuilder, Shape
 from archgraph.net import Network
+from archgraph.ops.edges import source_of
 from tests.ops.test_conformance import CASES
 
 MANY_OPS = """
@@ -93,21 +94,35 @@ NOT_IN_ONNX = {  # adaptive pooling of sizes that do not come out even
 }
 
 
-EXPORTED = {  # graph networks are refused
-    key: case for key, case in CASES.items() if all(shape.rows == "samples" for shape in case[1])
-}
+ON_GRAPHS = {key for key, (op, shapes) in CASES.items() if any(not one.mixes for one in (op.infer(*shapes), *shapes))}
+"""Cases that read edges, their weights, or memberships."""
 
 
 def every_case(form: str) -> Network:
     """Return a network that has every case of the conformance test side by side, each with inputs of its own."""
     build = GraphBuilder()
     results = []
-    for number, (key, (op, shapes)) in enumerate(EXPORTED.items()):
-        if form == "onnx" and key in NOT_IN_ONNX:
+    for number, (key, (op, shapes)) in enumerate(CASES.items()):
+        if key in ON_GRAPHS or (form == "onnx" and key in NOT_IN_ONNX):
             continue
         dtype = "int64" if isinstance(op, ops.Embedding) else "float32"
         sources = [build(ops.Input(shape.dims, shape.unit_axis, dtype)) for shape in shapes]
         results.append(build(op, *sources, name=f"case{number}"))
+    return network(str(build.graph(*results)))
+
+
+def graph_cases(*left_out: str) -> Network:
+    """Return a network that has the cases on graphs side by side, all of one graph."""
+    build = GraphBuilder()
+    found: dict[Shape, str] = {}
+    results = []
+    for key in sorted(ON_GRAPHS - set(left_out)):
+        op, shapes = CASES[key]
+        for shape in shapes:
+            if shape not in found:
+                found[shape] = build(source_of(shape) or ops.Input(shape.dims))
+        if shapes:  # the others are inputs themselves
+            results.append(build(op, *(found[shape] for shape in shapes), name=f"on_{key.replace('-', '_')}"))
     return network(str(build.graph(*results)))
 
 
@@ -117,10 +132,55 @@ def every_case(form: str) -> Network:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 def test_every_op_there_is_can_be_exported(form: str, tmp_path: Path) -> None:
     of = every_case(form)
-    left_out = len(NOT_IN_ONNX & EXPORTED.keys()) if form == "onnx" else 0
-    assert len(of.graph.outputs) == len(EXPORTED) - left_out  # and cases are checked to name every op that is shipped
+    left_out = len(NOT_IN_ONNX) if form == "onnx" else 0
+    assert len(of.graph.outputs) == len(CASES) - len(ON_GRAPHS) - left_out  # cases are checked to name every op
     (check,) = export(of, tmp_path, form).checks
     assert check.startswith("model.")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_every_op_on_graphs_can_be_exported(dtype: torch.dtype, tmp_path: Path) -> None:
+    of = graph_cases().to(dtype)
+    (check,) = export(of, tmp_path).checks
+    assert "a graph of 7 nodes equal bit for bit" in check
+    page = (tmp_path / "model.py").read_text()
+    imported = [line for line in page.splitlines() if line.startswith(("import ", "from "))]
+    assert imported == [
+        "from pathlib import Path",
+        "import torch",
+        "import torch_geometric.nn as gnn",
+        "from torch import nn",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["pt2", "onnx"])
+def test_every_op_on_graphs_can_be_traced(form: str, tmp_path: Path) -> None:
+    (check,) = export(graph_cases(), tmp_path, form).checks
+    assert "graphs of 7 and 14 nodes equal" in check
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        pytest.param(1, torch.tensor([[0, 1, 4], [1, 2, 0]]), id="an edge to a node that is not there"),
+        pytest.param(1, torch.tensor([[0, -1, 1], [1, 2, 0]]), id="a negative node"),
+        pytest.param(1, torch.tensor([[0.0, 1.0, 3.0], [1.0, 2.0, 0.0]]), id="edges that are no whole numbers"),
+        pytest.param(2, torch.rand(2), id="weights of fewer edges"),
+        pytest.param(3, torch.tensor([0, 0, 1]), id="memberships of fewer nodes"),
+        pytest.param(0, torch.randn(4, 6), id="other features"),
+    ],
+)
+def test_graphs_that_do_not_fit_are_refused(place: int, wrong: Tensor) -> None:
+    of = network(
+        "x = Input((5,))\ne = Edges(2)\nw = EdgeWeights()\nm = Membership()\n"
+        "a = GCNConv(3)(x, e, w)\nb = GraphMaxPool()(a, m)\nreturn b\n"
+    )
+    right = [torch.randn(4, 5), torch.tensor([[0, 1, 3], [1, 2, 0]]), torch.rand(3), torch.tensor([0, 0, 1, 1])]
+    assert [len(part) for part in sample(of, right)] == [4, 2, 3, 4]
+    right[place] = wrong
+    with pytest.raises(DataError, match=r"expected: x \[N, 5\], e \[2, E\], w \[E\], m \[N\]"):
+        sample(of, right)
 
 
 def test_the_file_is_a_program_that_needs_no_archgraph(tmp_path: Path) -> None:

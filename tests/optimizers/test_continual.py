@@ -106,22 +106,46 @@ def test_a_trace_of_firefly(library: Library) -> None:
     assert [one.key for one in again] == [one.key for one in requests]
 
 
-def test_a_round_that_does_not_help_is_rejected(library: Library) -> None:
-    """Every loss that is measured after an opening is told to be higher than before."""
-    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", grower="firefly", library=library)
+def without_help(driver: Continual) -> tuple[list[Any], str]:
+    """Run a driver that is told that every opening raises the loss; return all requests and why it stopped."""
     session, evaluator = driver.begin(Setting(RECIPE, 0)), Evaluator(task(3), device="cpu")
-    measured: list[float] = []
-    trained = 0
+    requests: list[Any] = []
     while (request := session.ask()) is not None:
         report = evaluator.evaluate(request)
-        trained += isinstance(request, Train)
         if isinstance(request, Measure):
-            loss = report.metrics["train.loss"] if not measured else measured[0] + 1.0
-            measured.append(loss)
-            report = replace(report, metrics={"train.loss": loss})
+            trained = next(one for one in reversed(requests) if isinstance(one, Train))
+            start = evaluator.evaluate(trained).network  # remembered, not trained again
+            grown = start is None or request.network.key != start.key
+            report = replace(report, metrics={"train.loss": 1.0 + grown})
+        requests.append(request)
         session.tell(request, report)
-    assert trained == 1 and len(measured) == 1 + 1 + 8  # before, as found, eight times half
-    assert "round 1 was rejected: no opening from 1 down to 0.00390625 lowers the train loss" in session.reason
+    return requests, session.reason
+
+
+@pytest.mark.parametrize("redraws", [0, 2])
+def test_a_round_in_which_nothing_helps_is_drawn_anew_and_then_left_to_gradients(
+    library: Library, redraws: int
+) -> None:
+    settings: dict[str, Any] = {"grower": "firefly", "kinds": "unlock+new+split", "rounds": 1, "redraws": redraws}
+    driver = Continual(head_resized(TRUNK, 3), target="loss<=0.001", library=library, **settings)
+    requests, reason = without_help(driver)
+    drawing = [Score, Score, *[Measure] * (1 + 1 + 8)]  # before, as found, eight times half
+    assert [type(one) for one in requests] == [Train, *drawing * (1 + redraws), Score, Train]
+    firsts = [one for one in requests if isinstance(one, Score) and one.options.get("only", ()) is None]
+    assert len({one.options["seed"] for one in firsts}) == len({one.network.key for one in firsts}) == 1 + redraws
+    last = requests[-1]
+    assert requests[-2].criterion == "gradient" and (last.origin.predicted, last.origin.measured) == (None, None)
+    assert sum(map(len, Plan.parse(last.origin.note).made(1).values())) == 1
+    assert "after 1 rounds of growth" in reason
+    assert [one.key for one in without_help(driver)[0]] == [one.key for one in requests]
+
+
+def test_a_round_without_a_gradient_is_rejected(library: Library) -> None:
+    settings: dict[str, Any] = {"grower": "firefly", "kinds": "split", "redraws": 1}
+    requests, reason = without_help(Continual(head_resized(TRUNK, 3), "loss<=0.001", library=library, **settings))
+    assert sum(isinstance(one, Train) for one in requests) == 1
+    assert sum(isinstance(one, Score) and one.options["only"] is None for one in requests) == 2
+    assert "round 1 was rejected: no opening" in reason or "nothing that could be set free lowers the loss" in reason
 
 
 def test_firefly_from_the_first_task_on() -> None:
@@ -200,6 +224,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "rounds": ({"rounds": -1}, SettingError, "rounds must be"),
     "added": ({"added": 0}, SettingError, "added must be"),
     "probes": ({"probes": 1.5}, SettingError, "probes must be"),
+    "redraws": ({"redraws": -1}, SettingError, "redraws must be"),
     "cost": ({"cost": "macs"}, SettingError, "cost must be one of"),
     "state": ({"state": "old"}, SettingError, "state must be one of"),
     "trim": ({"trim": -0.1}, SettingError, "trim must be"),

@@ -16,6 +16,8 @@ import torch
 from archgraph import Network, Recipe, Study, Train, load_study
 from archgraph.errors import DataError, SettingError, StorageError, UnknownName
 from archgraph.evaluation import Epoch, Ledger, Origin
+from archgraph.search.goal import Goal
+from archgraph.storage import open_storage
 from tests.search.reports import GRAPH, LEDGER, failed, filled, report
 
 
@@ -73,6 +75,22 @@ def test_a_failed_trial_has_a_reason_and_no_network() -> None:
     assert "trial 0: training diverged" in str(caught.value)
     assert study.history() == [{"trial": 0, "epochs": 2.0, "macs": 510, "seconds": 0.1}]
     assert repr(trial) == "<Trial 0: training diverged: the loss is nan in epoch 2>"
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"objectives": ["min:val.error", "min:params"]}], ids=["nothing", "less than its goal"]
+)
+def test_a_study_whose_maker_was_killed_before_it_had_told_its_goal(url: str, said: dict[str, list[str]]) -> None:
+    """Whoever reads it tells it nothing; its maker, carrying on, does."""
+    made = optuna.create_study(study_name="demo", storage=open_storage(url), directions=["minimize"] * 2)
+    for fact, value in said.items():
+        made.set_user_attr(fact, value)
+    assert len(load_study("demo", url)) == 0 and load_study("demo", url).facts == said
+    goal = Goal.of("error, params", "params<=100")
+    study = Study("demo", url, objective=goal.objectives, constraints=goal.constraints)
+    assert study.goal == load_study("demo", url).goal == goal
+    with pytest.raises(SettingError, match="has another constraint"):
+        Study("demo", url, objective=goal.objectives, constraints="params<=90")
 
 
 def test_an_empty_study() -> None:

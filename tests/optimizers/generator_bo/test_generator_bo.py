@@ -82,8 +82,9 @@ def test_the_last_networks_are_of_the_best_expectation() -> None:
     assert session.done
     assert points[-1] == points[-2] == points[-3]
     assert points[-1] in points[:-3]
-    assert "all 11 candidates are trained; best expectation at" in session.reason
-    assert "what mattered, by length:" in session.reason
+    assert session.reason == "all 11 candidates are trained"
+    assert session.findings.startswith("best expectation of val.error, ")
+    assert "what mattered, by length: " in session.findings
 
 
 def test_given_points_come_first_and_the_design_is_repeated() -> None:
