@@ -2,8 +2,8 @@
 
     python benchmarks/continual.py
     python benchmarks/continual.py --sequence split-mnist:train=20000,val=5000 --data-root DIR --epochs 10 --seeds 3
-    python benchmarks/continual.py --sequence split-cifar100 --data-root DIR --net conv
-        --target "accuracy>=0.7" --rounds 3 --added 8 --epochs 8 --seeds 1
+    python benchmarks/continual.py --sequence split-cifar100 --data-root DIR --net conv --target "accuracy>=0.7"
+        --rounds 3 --added 8 --epochs 8 --batch-size 32 --samples 256 --seeds 1
 
 Growth, with what it sets free chosen by squared gradients or by firefly (an overlay of all units that may be unlocked,
 parted or added), stands against networks that share nothing, one trunk trained on, and one network for all tasks at
@@ -13,7 +13,7 @@ bits at the end, tasks that missed their target, and seconds of processor time. 
 network for all tasks, have at least as many trained numbers as growth by gradients came to with the same seed.
 
 A row is appended to the CSV as soon as a method has finished with a seed; rows that are there are not run again. The
-table is written beside it. Nothing is chosen by test data.
+table is written beside it at the end. Nothing is chosen by test data.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ WAYS: dict[str, dict[str, Any]] = {
     BASE: {"grower": "gradient", "kinds": ("unlock", "new")},
     "gradient, new units": {"grower": "gradient", "kinds": ("new",)},
     "firefly": {"grower": "firefly", "kinds": ("unlock", "new", "split")},
-    "firefly, no splits": {"grower": "firefly", "kinds": ("unlock", "new")},
 }
 """How growth chooses."""
 
@@ -190,14 +189,16 @@ def main() -> None:
     words = ["DIR" if word == str(options.data_root) else word for word in sys.argv[1:]]
     given = " ".join(f'"{word}"' if any(sign in word for sign in " >,") else word for word in words)
     heading = f"python benchmarks/continual.py {given}".rstrip()
-    heading += f"\narchgraph {ag.__version__}, torch {torch.__version__}, one thread"
+    heading += (
+        f"\narchgraph {ag.__version__}, torch {torch.__version__}, one thread; the machine was loaded with other work"
+    )
     heading += f"\n{find_sequence(options.sequence, data_root=options.data_root).describe()}\n\n"
     for seed in range(options.seeds):
         for name in options.methods:
             known = read(out)
             if not any((one["method"], one["seed"]) == (name, str(seed)) for one in known):
                 append(out, run(name, seed, options, known))
-                out.with_suffix(".txt").write_text(heading + summary(read(out)) + "\n")
+    out.with_suffix(".txt").write_text(heading + summary(read(out)) + "\n")
     print(heading + summary(read(out)))
 
 

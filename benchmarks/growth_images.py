@@ -133,6 +133,27 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def verdict(rows: Sequence[dict[str, str]]) -> str:
+    """Return a sentence a net: how the best way to grow stands against networks trained anew, after the last stage."""
+    lines = []
+    for net in dict.fromkeys(one["net"] for one in rows):
+        last = max(one["stage"] for one in rows if one["net"] == net)
+        found: dict[str, list[float]] = {}
+        for one in rows:
+            if (one["net"], one["stage"]) == (net, last):
+                found.setdefault(one["method"], []).append(float(one["test_accuracy"]))
+        means = {name: statistics.mean(values) for name, values in found.items()}
+        anew = means.pop(SCRATCH, None)
+        if anew is not None and means:
+            best = max(means, key=lambda name: means[name])
+            word = "LOSES to" if means[best] < anew else "beats"
+            lines.append(
+                f"{net}, stage {last}: the best grower, {best} with {means[best]:.4f}, {word} networks of the widths of"
+                f" firefly trained anew for as many epochs, {anew:.4f}: {means[best] - anew:+.4f}"
+            )
+    return "\n".join(lines)
+
+
 def _spread(rows: Sequence[dict[str, str]], key: str) -> tuple[float, float]:
     values = [float(one[key]) for one in rows]
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
@@ -180,8 +201,10 @@ def main() -> None:
                     grow(table, name, WAYS[name].build(NETS[net](), **common), seed, recipe)
                 if table.rows:
                     append(options.out, [{"net": net, **row} for row in table.rows])
-                    options.out.with_suffix(".txt").write_text(heading + summary(read(options.out)) + "\n")
-    print(summary(read(options.out)))
+    rows = read(options.out)
+    text = f"{summary(rows)}\n\nA run that ended before a stage is missing there.\n{verdict(rows)}\n"
+    options.out.with_suffix(".txt").write_text(heading + text)
+    print(text, end="")
 
 
 if __name__ == "__main__":

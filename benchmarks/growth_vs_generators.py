@@ -45,10 +45,10 @@ def drivers() -> dict[str, Driver]:
     space = HierarchicalGenerator((1, 8, 8), 10, params=10_000, head=32, N_t=(3, 5), N_m=(1, 3), N_b=(3, 5))
     firefly = FireflyDescent(graph, samples=SAMPLES, descent_steps=20)
     splitting = SplittingDescent(graph, samples=SAMPLES, confidence=0.0)
-    search = GeneratorBO(space, initial=6)
+    search = GeneratorBO(space, initial=4)
     found: dict[str, Driver] = {
         "random": RandomSearch(space),
-        "evolution": Evolution(space, population=6, sample=3),
+        "evolution": Evolution(space, population=4, sample=2),
         "generator-bo": search,
         "splitting": splitting,
         "firefly": firefly,
@@ -100,7 +100,7 @@ def main() -> None:
     """Run what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--macs", type=float, default=2.5e10, help="the budget of a run")
+    parser.add_argument("--macs", type=float, default=1.5e10, help="the budget of a run")
     parser.add_argument("--only", nargs="+", help="of these drivers; the first is what others are compared with")
     parser.add_argument("--storage", help="where runs are kept; without one nothing is")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/growth_vs_generators.csv"))

@@ -4,6 +4,7 @@ from optimizers.continual import Continual
 from optimizers.evolution import Evolution
 from optimizers.firefly import FireflyDescent
 from optimizers.generator_bo import GeneratorBO
+from optimizers.graph_bo import GraphBO
 from optimizers.grow_best import GrowBest
 from optimizers.kde import KernelDensity
 from optimizers.local_search import LocalSearch
@@ -40,6 +41,7 @@ __all__ = [
     "FireflyDescent",
     "GeneratorBO",
     "GradMax",
+    "GraphBO",
     "GrowBest",
     "KernelDensity",
     "LocalSearch",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archgraph import rng
-from archgraph.errors import SettingError, Unsatisfied
+from archgraph.errors import ArchGraphError, SettingError, Unsatisfied
 from archgraph.search import Goal, Setting
 from archgraph.spaces import Choice, Domain, Float, Int, Ordered, Space
 from archgraph.storage.storage import quiet
@@ -33,8 +33,6 @@ SAMPLERS: Mapping[str, str] = {
 
 STUCK = 5
 """Proposals trained before that a sampler may repeat one after the other until it gets a step away from the last."""
-
-BROKEN = "broken"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class OptunaSampler(Proposer):
             raise SettingError("there is no such sampler", expected=", ".join(SAMPLERS), got=repr(self.sampler))
 
     def source(self, setting: Setting) -> Source:
-        sampler = _sampler(self.sampler, rng.derive(setting.seed, "sampler") % (1 << 31), setting.goal, self.lookahead)
+        sampler = _sampler(self.sampler, rng.derive(setting.seed, "sampler") % (1 << 31), self.lookahead)
         return OptunaSource(self.space, sampler, setting.goal)
 
 
@@ -72,7 +70,7 @@ class OptunaSource(Source):
     Args:
         space: where.
         sampler: of Optuna.
-        goal: gives the number of objectives.
+        goal: gives the number of objectives, and the constraints.
     """
 
     def __init__(self, space: Space, sampler: Any, goal: Goal) -> None:
@@ -82,6 +80,7 @@ class OptunaSource(Source):
         with _silent():
             directions = [optuna.study.StudyDirection.MINIMIZE] * len(goal.objectives)
             self._study = optuna.create_study(directions=directions, sampler=sampler)
+        self._constraints = tuple(map(str, goal.constraints))
         self._trials: dict[int, Any] = {}  # by the number of the proposal, while they are open
         self._told = self._refused = self._in_a_row = 0
 
@@ -105,11 +104,18 @@ class OptunaSource(Source):
 
     def _suggestion(self) -> tuple[Any, dict[str, Any] | None]:
         """Return a trial with the values that the sampler suggests; None where they break a requirement."""
-        trial = self._study.ask()
         try:
-            return trial, self.space.resolve(lambda name, domain: suggest(trial, name, domain))
-        except Unsatisfied:
-            return trial, None
+            trial = self._study.ask()
+            try:
+                return trial, self.space.resolve(lambda name, domain: suggest(trial, name, domain))
+            except Unsatisfied:
+                return trial, None
+        except ArchGraphError:
+            raise
+        except (ImportError, ValueError) as error:  # a package that some samplers need, several objectives
+            name = type(self._study.sampler).__name__
+            hint = f"pip install {error.name}" if isinstance(error, ImportError) and error.name else None
+            raise SettingError(f"{name} of Optuna cannot be used here", got=str(error), hint=hint) from error
 
     def _trial(self, values: Mapping[str, Any]) -> Any:
         """Return a trial with given values."""
@@ -125,8 +131,8 @@ class OptunaSource(Source):
             if one.failed:
                 self._fail(trial)
                 continue
-            if one.violation:
-                trial.set_user_attr(BROKEN, list(one.violation))
+            for constraint, by in zip(self._constraints, one.violation, strict=True):
+                trial.set_constraint(constraint, by)
             self._study.tell(trial, list(one.costs))
         for refused in history.refused[self._refused :]:
             self._in_a_row += 1
@@ -161,7 +167,7 @@ def _inner(domain: Domain, value: Any) -> Any:
     return domain.numbers.index(value) if isinstance(domain, Ordered) else value
 
 
-def _sampler(given: Any, seed: int, goal: Goal, lookahead: int | None) -> Any:
+def _sampler(given: Any, seed: int, lookahead: int | None) -> Any:
     """Return a fresh sampler."""
     from optuna import samplers
 
@@ -175,15 +181,8 @@ def _sampler(given: Any, seed: int, goal: Goal, lookahead: int | None) -> Any:
     kind = getattr(samplers, SAMPLERS[given])
     taken = inspect.signature(kind).parameters
     options: dict[str, Any] = {"seed": seed, "constant_liar": lookahead != 1}
-    if goal.constraints:
-        options["constraints_func"] = _broken
     with _silent():
         return kind(**{name: value for name, value in options.items() if name in taken})
-
-
-def _broken(trial: Any) -> list[float]:
-    """Return by how much a trial breaks the constraints, as Optuna asks for it."""
-    return list(trial.user_attrs.get(BROKEN, [float("inf")]))
 
 
 @contextmanager

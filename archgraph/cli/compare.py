@@ -255,7 +255,8 @@ def _drivers(
     spelled = {label.replace("-", "_"): label for label in labels}
     known = {label: _settings(label, kind, task, settings) for label, kind in kinds.items()}
     for key, value in settings.items():
-        driver, dot, name = key.rpartition(".")
+        driver, dot, rest = key.partition(".")  # which may have dots of its own: grow-best.growth.stages
+        name = rest if dot else key
         if dot and driver not in spelled:
             raise UnknownName.among("driver in --set", driver.replace("_", "-"), labels)
         takers = [spelled[driver]] if dot else [label for label in labels if name in known[label]]

@@ -11,6 +11,12 @@ Row = dict[str, Any]
 
 SIZES = ("units", "params", "macs", "depth")
 
+ROOM = 48
+"""Characters that a table for people has for the named parameters of a space; where they need more, files have them."""
+
+NUMBER = 6
+"""Characters of a real number in a table."""
+
 
 def trial_rows(trials: Sequence[Trial]) -> list[Row]:
     """Return a row for every trial, for people: where it comes from, its size, how good it is."""
@@ -20,7 +26,7 @@ def trial_rows(trials: Sequence[Trial]) -> list[Row]:
         row: Row = {"trial": trial.number}
         if grown:
             row |= {"stage": trial.stage, "parent": trial.parent}
-        row |= _fidelity(trial, trials) | _size(trial)
+        row |= _values(trial, trials) | _fidelity(trial, trials) | _size(trial)
         rows.append(row | _quality(trial, trial.metrics, "val") | _more(trial, trials) | _gains(trial))
     return filled(rows)
 
@@ -38,15 +44,18 @@ def stage_rows(trials: Sequence[Trial], tests: Mapping[int, Mapping[str, float]]
         if trial.ok:
             tested = {f"test.{name}": value for name, value in tests[trial.number].items()}
             row: Row = {"stage": trial.stage} if grown else {"trial": trial.number}
-            row |= _fidelity(trial, trials) | _size(trial)
+            row |= _values(trial, trials) | _fidelity(trial, trials) | _size(trial)
             row |= _quality(trial, trial.metrics, "val") | _quality(trial, tested, "test")
             rows.append(row | _more(trial, trials) | _gains(trial))
     return filled(rows)
 
 
 def file_rows(label: str, trials: Sequence[Trial], tests: Mapping[int, Mapping[str, float]]) -> list[Row]:
-    """Return a row for every trial, for a file: names as the API has them, changes of the loss with their sign."""
-    rows = []
+    """Return a row for every trial, for a file: names as the API has them, changes of the loss with their sign.
+
+    Named parameters of a space are called ``values.width``, say.
+    """
+    rows, names = [], dict.fromkeys(name for trial in trials for name in trial.values)
     for trial in trials:
         row: Row = {"driver": label, "trial": trial.number, "stage": trial.stage, "parent": trial.parent}
         row |= _fidelity(trial, trials)
@@ -55,6 +64,7 @@ def file_rows(label: str, trials: Sequence[Trial], tests: Mapping[int, Mapping[s
         row |= {"feasible": trial.feasible} if trial.violations else {}
         row |= {f"test.{name}": value for name, value in tests.get(trial.number, {}).items()}
         row |= {"predicted": trial.predicted, "measured": trial.measured, "ratio": _ratio(trial)}
+        row |= {f"values.{name}": trial.values.get(name) for name in names}
         row |= {"train_macs": trial.ledger.train_macs, "seconds": trial.ledger.wall_seconds, "failure": trial.failure}
         rows.append(row)
     return rows
@@ -69,6 +79,18 @@ def filled(rows: Sequence[Row]) -> list[Row]:
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return all columns of rows, in the order in which they appear."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _values(trial: Trial, trials: Sequence[Trial]) -> Row:
+    """Return the named parameters of the space that a trial was drawn from, where there is room for a column each."""
+    values = [one.values for one in trials]
+    names = dict.fromkeys(name for one in values for name in one)
+    widest = {name: max(len(name), *(_width(one[name]) for one in values if name in one)) for name in names}
+    return {name: trial.values.get(name) for name in names} if sum(widest.values()) + len(names) <= ROOM else {}
+
+
+def _width(value: object) -> int:
+    return NUMBER if isinstance(value, float) else len(str(value))
 
 
 def _fidelity(trial: Trial, trials: Sequence[Trial]) -> Row:

@@ -89,7 +89,7 @@ class Cell:
         row: Row = {"driver": self.driver, "seed": self.seed, "trial": trial.number, "stage": trial.stage}
         row |= {"parent": trial.parent, "final": final, "failure": trial.failure}
         row |= {f"spent_{name}": value for name, value in _costs(trial.number + 1, bill).items()}
-        row |= {"best": best, **trial.metrics}
+        row |= {"best": best, **trial.metrics} | {f"values.{name}": value for name, value in trial.values.items()}
         return row | (dict(self.test) if final else {})
 
     def __repr__(self) -> str:

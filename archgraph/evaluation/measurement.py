@@ -16,6 +16,7 @@ from archgraph.evaluation.trainer import measure as measure_predictions
 from archgraph.graph import Graph
 from archgraph.metrics import Conditions, find_metric
 from archgraph.metrics.footprint import FLOATS, float_type
+from archgraph.metrics.graph_batch import degree, example
 from archgraph.net import Network
 from archgraph.tasks import Task, find
 
@@ -163,10 +164,18 @@ def breakdown(
 
 
 def batch(graph: Graph, conditions: Conditions) -> tuple[Tensor, ...]:
-    """Return a batch for every input of a graph: normal numbers from a fixed seed, or zeros for whole numbers."""
+    """Return a batch for every input of a graph: normal numbers from a fixed seed, or zeros for whole numbers.
+
+    A network that reads edges gets a graph of so many nodes.
+    """
     generator = torch.Generator().manual_seed(0)
     inputs = []
+    edges = degree([graph.shape(name) for name in graph.inputs])
     for name in graph.inputs:
+        if not (shape := graph.shape(name)).mixes:
+            drawn = example(shape, conditions.batch_size, edges, float_type(conditions.dtype))
+            inputs.append(drawn.to(conditions.device))
+            continue
         size, wanted = (conditions.batch_size, *graph.shape(name).dims), getattr(graph.op(name), "dtype", "float32")
         if wanted == "float32":  # stands for the network's own type
             inputs.append(torch.randn(size, generator=generator).to(conditions.device, float_type(conditions.dtype)))

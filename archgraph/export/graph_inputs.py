@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from archgraph.graph import GRAPHS, SAMPLES, Graph
-from archgraph.ops.edges import EDGES, MEMBERSHIPS, SOME_EDGES, WEIGHTS, graph_input
+from archgraph.graph.shape import EDGES, MEMBERSHIPS, SOME_EDGES, WEIGHTS
+from archgraph.ops.edges import graph_input
 
 NODES = 7
 """Nodes of a random graph; the last has no edges."""

@@ -13,6 +13,9 @@ LARGEST = 2**31 - 1
 SAMPLES, GRAPHS = "samples", "graphs"
 """What the rows of a batch usually are; and, of a network on graphs, whose samples are nodes, behind a pooling."""
 
+EDGES, SOME_EDGES, WEIGHTS, MEMBERSHIPS = "edges", "some edges", "edge weights", "memberships"
+"""What the rows of other tensors of such a network are; some of the edges are left where others are dropped."""
+
 
 @dataclass(frozen=True, repr=False)
 class Shape:

@@ -60,14 +60,13 @@ def damped_inverse(
 
 
 def row_core(
-    rows: Tensor,  # [K, D]
+    gram: Tensor,  # [K, K]  B B^T
     damping: float,
 ) -> Tensor:  # [K, K]
     """Return the matrix in the middle of (2); :func:`solve_rows` applies it.
 
     With ``a = 0`` it is that of the Moore-Penrose inverse, ``(B^T B)^+ = B^T (B B^T)^+2 B``.
     """
-    gram = rows @ rows.mT
     return symmetric_power(gram, -2.0) if damping <= 0.0 else damped_inverse(gram, damping)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from archgraph.errors import GraphError, SettingError
 from archgraph.graph import Op, Shape
+from archgraph.metrics.graph_batch import degree, example, on_graphs, size
 from archgraph.metrics.live import LiveBytes
 
 FLOATS: dict[str, torch.dtype] = {
@@ -73,7 +74,8 @@ def footprint(op: Op, sources: tuple[Source, ...], batch_size: int, dtype: torch
     """Return what an op holds in memory.
 
     It runs once on ``FakeTensor`` inputs, which have shapes and types but no data, in training mode with autograd or in
-    eval mode without. What autograd keeps is what ``torch.autograd.graph.saved_tensors_hooks`` sees.
+    eval mode without. What autograd keeps is what ``torch.autograd.graph.saved_tensors_hooks`` sees. An op that reads
+    edges runs on a graph of so many nodes with data, as what it makes depends on these.
 
     Args:
         op: the op; not an input of the network.
@@ -95,8 +97,9 @@ def footprint(op: Op, sources: tuple[Source, ...], batch_size: int, dtype: torch
         specs = (
             {} if layer is None else {name: (value.shape, value.dtype) for name, value in layer.state_dict().items()}
         )
-        with FakeTensorMode():
-            inputs = tuple(_empty(source, batch_size, training) for source in sources)
+        data = on_graphs(shapes)
+        with torch.random.fork_rng(devices=[]) if data else FakeTensorMode():
+            inputs = tuple(_empty(source, batch_size, training, degree(shapes), data=data) for source in sources)
             weights = [] if layer is None else _furnish(layer.train(training), specs, dtype)
             with LiveBytes([*weights, *inputs]) as live, _autograd(saved, training):
                 output = layer(*inputs) if layer is not None else op.forward(inputs, shapes)
@@ -119,12 +122,13 @@ def float_type(name: str) -> torch.dtype:
     return FLOATS[name]
 
 
-def _empty(source: Source, batch_size: int, training: bool) -> Tensor:
-    size = (batch_size, *source.shape.dims)
-    if source.strides is None:
-        tensor = torch.empty(size, dtype=source.dtype)
+def _empty(source: Source, batch_size: int, training: bool, edges: int, *, data: bool) -> Tensor:
+    if data:
+        tensor = example(source.shape, batch_size, edges, source.dtype)
+    elif source.strides is None:
+        tensor = torch.empty(size(source.shape, batch_size, edges), dtype=source.dtype)
     else:
-        tensor = torch.empty_strided(size, source.strides, dtype=source.dtype)
+        tensor = torch.empty_strided(size(source.shape, batch_size, edges), source.strides, dtype=source.dtype)
     return tensor.requires_grad_() if source.tracked and training else tensor
 
 

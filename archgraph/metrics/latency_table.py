@@ -17,6 +17,7 @@ from archgraph.errors import DataError, SettingError, StorageError
 from archgraph.files import write
 from archgraph.graph import Graph
 from archgraph.metrics.footprint import Source, float_type
+from archgraph.metrics.graph_batch import degree, example, size
 from archgraph.metrics.latency import Latency, time_calls
 from archgraph.metrics.memory import footprints
 
@@ -154,17 +155,19 @@ class LatencyTable:
         shapes = tuple(source.shape for source in sources)
         with torch.random.fork_rng(devices=[]):
             layer = op.module(*shapes)
-            inputs = tuple(self._batch(source) for source in sources)
+            inputs = tuple(self._batch(source, degree(shapes)) for source in sources)
         if layer is None:
             return torch.no_grad()(lambda: op.forward(inputs, shapes))
         layer = layer.to(self.device, float_type(self.dtype)).eval()
         return torch.no_grad()(lambda: layer(*inputs))
 
-    def _batch(self, source: Source) -> Tensor:
-        size = (self.batch_size, *source.shape.dims)
+    def _batch(self, source: Source, edges: int) -> Tensor:
+        if not source.shape.mixes:
+            return example(source.shape, self.batch_size, edges, source.dtype).to(self.device)
+        whole = size(source.shape, self.batch_size, edges)
         if source.dtype.is_floating_point:
-            return torch.randn(size, device=self.device, dtype=source.dtype)
-        return torch.zeros(size, device=self.device, dtype=source.dtype)
+            return torch.randn(whole, device=self.device, dtype=source.dtype)
+        return torch.zeros(whole, device=self.device, dtype=source.dtype)
 
     def __repr__(self) -> str:
         content = sha256(repr(sorted(self.entries.items())).encode()).hexdigest()[:12]

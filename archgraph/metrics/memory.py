@@ -17,6 +17,7 @@ held that the backward pass starts from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -26,6 +27,7 @@ import torch
 from archgraph.errors import SettingError
 from archgraph.graph import Graph
 from archgraph.metrics.footprint import Footprint, Source, float_type, footprint
+from archgraph.metrics.graph_batch import degree, size
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def footprints(
 def _input(graph: Graph, name: str, batch_size: int, kind: torch.dtype) -> Footprint:
     wanted = str(getattr(graph.op(name), "dtype", "float32"))
     dtype = kind if wanted == "float32" else getattr(torch, wanted)  # "float32" stands for the network's own type
-    size = batch_size * graph.shape(name).size * dtype.itemsize
-    return Footprint(size, None, 0, (), False, 0, dtype, False)
+    edges = degree([graph.shape(other) for other in graph.inputs])
+    own = math.prod(size(graph.shape(name), batch_size, edges)) * dtype.itemsize
+    return Footprint(own, None, 0, (), False, 0, dtype, False)
 
 
 def _ends(graph: Graph, prints: Mapping[str, Footprint]) -> dict[str, int]:

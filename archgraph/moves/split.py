@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archgraph.errors import MoveRefused
-from archgraph.graph import Edit, Graph, node_of, resize
+from archgraph.graph import Edit, Graph, makes, node_of, resize
 from archgraph.moves.move import Move, resizable, units_of
 
 HALVES = (0.5, 0.5)
@@ -132,7 +132,7 @@ class Split(Move):
                 continue
             if key not in specs:
                 raise MoveRefused(f"node {self.node!r} has no {key} to move", place=str(graph.node(self.node)))
-            axis = specs[key].axes.index("out")  # 1 in the weight of a transposed convolution
+            axis = [makes(role) for role in specs[key].axes].index(True)  # 1 in a transposed convolution's weight
             row = specs[key].shape[:axis] + specs[key].shape[axis + 1 :]
             moves[f"{owner}.{key}"] = np.moveaxis(self._spread(edit, key, given, weights, row), 0, axis)
         return Edit(edit.before, edit.after, edit.units, moves)

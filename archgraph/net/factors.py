@@ -72,7 +72,7 @@ def inherit_factors(
     ones = np.ones(len(inputs.index) + 1)
     if ROWS in factors and not inputs.fresh.any():
         found = _with_constant(inputs, factors[ROWS])
-        result[ROWS] = factors[ROWS].index_select(1, torch.from_numpy(found.index).to(factors[ROWS].device))
+        result[ROWS] = factors[ROWS].index_select(1, torch.from_numpy(found.index.copy()).to(factors[ROWS].device))
     elif ROWS in factors:
         dense = factors[ROWS].mT @ factors[ROWS]
         found = _with_constant(inputs, dense)

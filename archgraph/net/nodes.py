@@ -1,5 +1,7 @@
 """Some nodes of a graph as samples: all of the graph goes through a network, and these nodes count.
 
+Of a network that pools the nodes of several graphs, which lie side by side, graphs count instead of nodes.
+
 Whatever takes samples ``[N, ...]`` and targets, to score on or to train gates on, takes :class:`Nodes` in their place.
 A loss is then one of the outputs at the rows; what lies between sees every node, for a labelled node hears its
 neighbours.
@@ -23,7 +25,7 @@ class Nodes:
 
     Args:
         given: what the network takes, in the order of ``graph.inputs``: features ``[N, D]``, edges, ...
-        rows: ``[K]`` int64, the nodes that count.
+        rows: ``[K]`` int64, the nodes that count, or graphs: rows of the network's output.
 
     >>> graph = Nodes((torch.eye(3), torch.tensor([[0, 1], [1, 2]])), torch.tensor([0, 2]))
     >>> len(graph), graph.total, graph[1:].rows

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from archgraph.graph import Invariant, Op, Shape, SizeRule, require
+from archgraph.graph.shape import EDGES, SOME_EDGES
 from archgraph.ops.attention import check_dropout
-from archgraph.ops.edges import EDGES, SOME_EDGES
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor
 
 from archgraph.graph import SAMPLES, Fixed, Graph, Op, Shape, SizeRule, require
+from archgraph.graph.shape import EDGES, MEMBERSHIPS, SOME_EDGES, WEIGHTS
 from archgraph.ops.linear import count
-
-EDGES, SOME_EDGES, WEIGHTS, MEMBERSHIPS = "edges", "some edges", "edge weights", "memberships"
-"""What the rows of these inputs are; some of the edges are left where others are dropped."""
 
 INPUT = Fixed("is an input of the network")
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import nn
 
 from archgraph.graph import Absorb, Along, Op, Parts, Role, Shape, SizeRule, TensorSpec
@@ -120,6 +122,26 @@ class GATConv(_GraphAttention):
         last, branch = self._added(inputs[0], bias=self.bias, residual=self.residual)
         attends = {"att_src": self._attends, "att_dst": self._attends}
         return attends | last | self._value_rows(inputs[0], "lin", bias=False) | branch
+
+    def rows_of_unit(self, *inputs: Shape) -> tuple[tuple[str, ...], str | None]:
+        """Return the tensors whose rows are a unit's weights; none where units are means of heads.
+
+        Copies whose rows move apart and balance, as they do in a split, attend as the unit did: weights of attention
+        read rows, so a split moves what a unit sees by as little as in any other layer. Every head sees for itself.
+        """
+        if not self.concat and self.heads > 1:
+            return (), None
+        return ("lin.weight", "res.weight") if self.residual else ("lin.weight",), "bias" if self.bias else None
+
+    def seen(self, layer: Any, inputs: Any) -> Any:
+        x, edges = inputs
+        _, (edges, shares) = layer(x, edges, return_attention_weights=True)  # [E, H]
+        found = x.new_zeros(len(x), self.heads, x.shape[1])
+        for head in range(self.heads):
+            found[:, head].index_add_(0, edges[1], shares[:, head, None] * x[edges[0]])
+        if self.residual:
+            found = torch.cat([found, x[:, None].expand_as(found)], dim=2)
+        return found.flatten(1)
 
     def macs(self, *inputs: Shape) -> int:
         matrices = inputs[0].units * (self._wide + self.units * self.residual)

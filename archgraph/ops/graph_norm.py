@@ -9,7 +9,8 @@ from typing import ClassVar
 from torch import nn
 
 from archgraph.graph import SAMPLES, Fixed, Invariant, Op, Shape, SizeRule, TensorSpec, require
-from archgraph.ops.edges import MEMBERSHIPS, read_nodes
+from archgraph.graph.shape import MEMBERSHIPS
+from archgraph.ops.edges import read_nodes
 from archgraph.ops.graph_layer import geometric
 from archgraph.ops.norm import check_eps, per_unit
 

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from archgraph.graph import GRAPHS, Invariant, Op, Shape, SizeRule, require
-from archgraph.ops.edges import MEMBERSHIPS, read_nodes
+from archgraph.graph.shape import MEMBERSHIPS
+from archgraph.ops.edges import read_nodes
 from archgraph.ops.graph_layer import geometric
 
 

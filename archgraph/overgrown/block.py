@@ -69,6 +69,7 @@ class Block:
         signs: ``[E]`` 1 or -1.
         gated: ``[E]`` 1 where the slice is multiplied with the gate, 0 where it is not.
         follows: how the other axes follow.
+        gain: what the tensor makes up for, as other units of the op come: slices are in the units of the graph before.
     """
 
     label: str
@@ -82,6 +83,7 @@ class Block:
     signs: Tensor
     gated: Tensor
     follows: tuple[Follow, ...]
+    gain: float = 1.0
 
     @property
     def stop(self) -> int:
@@ -107,7 +109,7 @@ class Block:
         for follow in self.follows:
             slices = follow(slices)
         shape = [-1] + [1] * (slices.ndim - 1)
-        placed = slices.index_select(0, self.which) * self.scales(gates).reshape(shape)
+        placed = slices.index_select(0, self.which) * (self.gain * self.scales(gates)).reshape(shape)
         if self.axis is None:
             return tensor + placed[0]
         return tensor.index_add(self.axis, self.entries, placed.movedim(0, self.axis))
@@ -127,4 +129,5 @@ class Block:
             self.signs.to(device, dtype),
             self.gated.to(device, dtype),
             follows,
+            self.gain,
         )

@@ -93,6 +93,7 @@ def _along(
             torch.from_numpy(marks.signs[entries]),
             torch.from_numpy((reads | ~found.fresh)[entries].astype(np.int64)),
             tuple(_follows([axes[other][0] for other in others])),
+            spec.gain / grown.graph.tensors(name)[key].gain,
         )
         start = block.stop
         yield block

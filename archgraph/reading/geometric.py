@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from archgraph.reading.graph_arguments import is_geometric
 
 POOLS = ("global_add_pool", "global_mean_pool", "global_max_pool")
 """Functions of PyTorch Geometric that are traced as they are."""
+
+POOL_ROOMS = ("torch_geometric.nn.pool", "torch_geometric.nn.pool.glob")
+"""Modules beside ``torch_geometric.nn`` that have these functions."""
 
 LEAVES = ("Linear", "JumpingKnowledge")
 """Layers that are one call, beside convolutions, aggregations and norms."""
@@ -67,15 +71,38 @@ def _width(network: nn.Module, units: int) -> int:
 
 @contextmanager
 def calls_as_they_are() -> Iterator[None]:
-    """Let aggregations of PyTorch Geometric be called like other layers: they look at memberships before they are."""
+    """Let aggregations and pools of PyTorch Geometric be called like other layers and functions, from wherever.
+
+    Aggregations look at memberships before they are called, and a function that is an attribute of a module
+    (``gnn.global_mean_pool``) is not known to be one that is traced as it is.
+    """
     home: Any = sys.modules.get("torch_geometric.nn")
     if home is None:
         yield
         return
     kind: Any = home.aggr.Aggregation
     own = vars(kind)["__call__"]
+    pooling = {name: getattr(home, name) for name in POOLS}
+    rooms = [home, *(room for name in POOL_ROOMS if (room := sys.modules.get(name)) is not None)]
     del kind.__call__
+    for room in rooms:
+        vars(room).update({name: _traced(function) for name, function in pooling.items()})
     try:
         yield
     finally:
         setattr(kind, "__call__", own)  # noqa: B010
+        for room in rooms:
+            vars(room).update(pooling)
+
+
+def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is one call in the trace of a model, and otherwise what it is."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        proxy = next((one for one in (*args, *kwargs.values()) if isinstance(one, fx.Proxy)), None)
+        if proxy is None:
+            return function(*args, **kwargs)
+        return proxy.tracer.create_proxy("call_function", function, args, kwargs)
+
+    return call

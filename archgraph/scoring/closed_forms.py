@@ -17,7 +17,7 @@ from archgraph.graph import Graph
 from archgraph.net import Captured, Network
 from archgraph.scoring.ears import Ear, ears
 from archgraph.scoring.growth_settings import GrowthSettings
-from archgraph.scoring.layer import GRAPH_LAYERS, has_bias, rows_of
+from archgraph.scoring.layer import has_bias, rows_of, sees_along_edges
 from archgraph.scoring.passes import Passes
 from archgraph.scoring.spots import Spot
 from archgraph.scoring.straight import Straight, activation, seen
@@ -74,7 +74,7 @@ class ClosedForm:
         """Return the nodes whose values and gradients are needed, and those of which what their units see is."""
         every = [way for own in ways.values() for way in own]
         ends = {node for way in every for node in (way.producer, way.reader.node)}
-        seen = {node for node in ends if isinstance(graph.op(node), GRAPH_LAYERS)}
+        seen = {node for node in ends if sees_along_edges(graph, node)}
         values = {graph.node(way.producer).inputs[0] for way in every if way.producer not in seen}
         values |= {way.reader.boundary for way in every if way.reader.node not in seen}
         values |= {link for way in every for link in _links(graph, way)}

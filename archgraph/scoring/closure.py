@@ -21,18 +21,18 @@ from archgraph import ops
 from archgraph.criteria.activation import ACTIVATIONS
 from archgraph.graph import HANDS_ON, Absorb, Graph, Stack, refusal
 from archgraph.ops.activation import Activation
-from archgraph.scoring.layer import GRAPH_LAYERS
+from archgraph.scoring.layer import GRAPH_LAYERS, sees_along_edges
 
 _CONVOLUTIONS = (
     *(ops.Conv1d, ops.Conv2d, ops.Conv3d),
     *(ops.ConvTranspose1d, ops.ConvTranspose2d, ops.ConvTranspose3d),
 )  # in a tail they are depthwise: the walk stops at those that mix units
 
-LAYERS = (ops.Linear, *_CONVOLUTIONS, *GRAPH_LAYERS)
+LAYERS = (ops.Linear, *_CONVOLUTIONS, *GRAPH_LAYERS, ops.GATConv)
 """Ops whose units have weight rows that :class:`~archgraph.scoring.layer.Layer` knows as a linear map."""
 
 ATTENTIONS = (ops.GATConv, ops.GATv2Conv, ops.TransformerConv)
-"""Layers on graphs whose units weigh what they see themselves: no linear maps of it."""
+"""Layers on graphs whose units take part in weighing what they see."""
 
 _DROPOUTS = (ops.Dropout, ops.AlphaDropout, ops.Dropout1d, ops.Dropout2d, ops.Dropout3d)
 _KEEPS_POSITIONS = (ops.BatchNorm, ops.Add, *_DROPOUTS, ops.Identity, ops.Concat)
@@ -115,8 +115,9 @@ def closure(graph: Graph, name: str) -> Closure | Refused:
         UnknownName: when there is no such node.
     """
     op = graph.op(name)
-    if isinstance(op, ATTENTIONS):
-        return Refused(f"attends ({type(op).__name__}): what its units see depends on them; firefly can grow it")
+    if isinstance(op, ATTENTIONS) and not sees_along_edges(graph, name):
+        what = "takes means of heads" if isinstance(op, ops.GATConv) else f"attends ({type(op).__name__})"
+        return Refused(f"{what}: what its units see is not theirs alone, or changes with them; firefly can grow it")
     if not isinstance(op, LAYERS) or not isinstance(graph.rule(name), Absorb):
         return Refused("is no linear or dense convolution layer")
     pinned = refusal(graph, name)

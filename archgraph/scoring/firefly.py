@@ -82,8 +82,7 @@ def firefly(
         if name not in network.graph:
             raise UnknownName.among("node", name, network.graph.nodes)
     listed = [one for one in listed_candidates(network.graph, how) if sites is None or _place(one) in sites]
-    kept, refused = compatible(network, listed)
-    overlay = overgrow(network, kept)
+    overlay, refused = compatible(network, listed)
     if not overlay.gates:
         return Scored({}, refused, 0, 0)
     dtype = network.dtype
@@ -108,21 +107,18 @@ def listed_candidates(graph: Graph, how: Overgrowth) -> tuple[Candidate, ...]:
     )
 
 
-def compatible(network: Network, listed: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, str]]:
-    """Return the candidates that may grow at once, the first first, and why the others may not, by their names."""
+def compatible(network: Network, listed: Sequence[Candidate]) -> tuple[Overlay, dict[str, str]]:
+    """Return the candidates that may grow at once over a network, the first first, and why others may not, by name."""
     try:
-        overgrow(network, listed)
+        return overgrow(network, listed), {}
     except MoveRefused:
-        kept: list[Candidate] = []
-        refused: dict[str, str] = {}
-        for one in listed:
-            try:
-                overgrow(network, [*kept, one])
-                kept.append(one)
-            except MoveRefused as error:
-                refused[name_of(one)] = f"cannot grow: {error.what}"
-        return kept, refused
-    return list(listed), {}
+        overlay, refused = overgrow(network, ()), dict[str, str]()
+    for one in listed:
+        try:
+            overlay = overgrow(network, [*overlay.candidates, one])
+        except MoveRefused as error:
+            refused[name_of(one)] = f"cannot grow: {error.what}"
+    return overlay, refused
 
 
 def name_of(candidate: Candidate) -> str:

@@ -41,12 +41,13 @@ class Layer:
         inputs: ``[B, ...]`` what it reads.
         weight: its weight; the values do not matter.
         bias: whether the bias is displaced too.
+        heads: parts of a linear layer's inputs, each of which makes as many units, as in grouped convolutions.
 
     Raises:
         SettingError: when the op is no linear or convolution layer, or has no bias to displace.
     """
 
-    def __init__(self, op: Op, inputs: Tensor, weight: Tensor, *, bias: bool = False) -> None:
+    def __init__(self, op: Op, inputs: Tensor, weight: Tensor, *, bias: bool = False, heads: int = 1) -> None:
         self.op, self.inputs, self.weight, self.bias = op, inputs, weight, bias
         if not isinstance(op, (ops.Linear, *_CONVOLUTION, *_TRANSPOSED)):
             raise SettingError(f"{type(op).__name__} is no linear map of weight rows", expected="a linear layer")
@@ -54,7 +55,7 @@ class Layer:
             raise SettingError(f"{op!r} has no bias to displace")
         self.linear = isinstance(op, ops.Linear)
         self.transposed = isinstance(op, _TRANSPOSED)
-        self.groups = 1 if isinstance(op, ops.Linear) else op.groups
+        self.groups = heads if isinstance(op, ops.Linear) else op.groups
         if self.transposed:
             self.units, self.entries = weight.shape[1] * self.groups, weight[:, 0].numel() // self.groups
         else:
@@ -81,6 +82,10 @@ class Layer:
         rows = rows.to(self.inputs.dtype)
         shift = rows[:, -1].contiguous() if self.bias else None
         weight = self._weight(rows[:, : self.entries])
+        if self.linear and self.groups > 1:
+            parts, rows = self._heads(self.inputs), weight.unflatten(0, (self.groups, -1))
+            moved = torch.einsum("nhd,hud->nhu", parts, rows).flatten(1)
+            return moved if shift is None else moved + shift
         if self.linear:
             return functional.linear(self.inputs, weight, shift)
         stride, padding, dilation, output_padding = self._settings
@@ -96,7 +101,10 @@ class Layer:
         """Return the weight gradient: the transpose of :meth:`apply`."""
         if self.linear:
             flat = cotangent.reshape(-1, self.units)
-            found = flat.mT @ self.inputs.reshape(-1, self.inputs.shape[-1])
+            if self.groups > 1:
+                found = torch.einsum("nhu,nhd->hud", self._heads(flat), self._heads(self.inputs)).flatten(0, 1)
+            else:
+                found = flat.mT @ self.inputs.reshape(-1, self.inputs.shape[-1])
             return torch.cat([found, flat.sum(dim=0)[:, None]], dim=1) if self.bias else found
         stride, padding, dilation, output_padding = self._settings
         given = ([self.units], stride, padding, dilation, self.transposed, output_padding, self.groups)
@@ -119,6 +127,9 @@ class Layer:
         part = copy(self)
         part.weight, part.units = self.weight[units], len(units)
         return part
+
+    def _heads(self, tensor: Tensor) -> Tensor:  # [N, heads, D]
+        return tensor.unflatten(1, (self.groups, -1))
 
     def _weight(self, rows: Tensor) -> Tensor:
         """Return rows in the layout of the weight."""
@@ -179,10 +190,16 @@ class Layer:
         return math.prod(self.output) * self.entries
 
 
+def sees_along_edges(graph: Graph, name: str) -> bool:
+    """Whether the units of a layer are linear maps of what reaches them over edges, attended to or not."""
+    op = graph.op(name)
+    return isinstance(op, GRAPH_LAYERS) or (isinstance(op, ops.GATConv) and bool(_parts(graph, name)[0]))
+
+
 def rows_of(network: Network, name: str) -> Tensor:  # the weight as torch has it; [U, D] of a graph convolution
     """Return the tensor whose rows make the units of a layer: of a graph convolution several ones side by side."""
     tensors = network.tensors(name)
-    if not isinstance(network.graph.op(name), GRAPH_LAYERS):
+    if not sees_along_edges(network.graph, name):
         return tensors["weight"]
     names, _ = _parts(network.graph, name)
     return tensors[names[0]] if len(names) == 1 else torch.cat([tensors[key] for key in names], dim=1)
@@ -220,9 +237,9 @@ def layer_at(
         bias: whether the bias is displaced too.
     """
     graph, op = network.graph, network.graph.op(name)
-    if isinstance(op, GRAPH_LAYERS):
-        like = ops.Linear(op.out_channels, bias=op.bias)
-        return Layer(like, captured.seen[name], rows_of(network, name), bias=bias)
+    if sees_along_edges(graph, name):
+        like, heads = ops.Linear(graph.shape(name).units, bias=has_bias(graph, name)), getattr(op, "heads", 1)
+        return Layer(like, captured.seen[name], rows_of(network, name), bias=bias, heads=heads)
     return Layer(op, captured.values[graph.node(name).inputs[0]], rows_of(network, name), bias=bias)
 
 

@@ -28,7 +28,7 @@ from archgraph.ops.activation import Activation
 from archgraph.ops.layout import each
 from archgraph.scoring.closure import Closure, Path, Refused
 from archgraph.scoring.kink import is_kinked
-from archgraph.scoring.layer import GRAPH_LAYERS, Layer, has_bias, layer_at
+from archgraph.scoring.layer import Layer, has_bias, layer_at, sees_along_edges
 from archgraph.scoring.tail import Curvature, Diagonal, Tail, constants
 
 CURVATURES = ("auto", "closed", "tail")
@@ -172,7 +172,7 @@ class SplittingOperator:
         layer, zeros = self.layers[0], self.layers[0].inputs.new_zeros(units, size, size)
         if self._bends is None:
             return zeros
-        if isinstance(self._bends, Diagonal) and layer.linear:
+        if isinstance(self._bends, Diagonal) and layer.linear and layer.groups == 1:
             weights = self._bends.values.reshape(-1, units)
             return splitting_matrix(layer.inputs.flatten(0, -2), weights, include_bias=layer.bias)
         if isinstance(self._bends, Diagonal) and isinstance(layer.op, ops.Conv2d):
@@ -236,7 +236,7 @@ def needs(graph: Graph, name: str, closure: Closure, *, mode: str = "eval", curv
     Raises:
         SettingError: when there is no such mode or curvature, or no closed form where it is asked for.
     """
-    along = frozenset(use for use in closure.uses if isinstance(graph.op(use), GRAPH_LAYERS))
+    along = frozenset(use for use in closure.uses if sees_along_edges(graph, use))
     values = {graph.node(use).inputs[0] for use in closure.uses if use not in along}
     if _choice(graph, name, closure, mode, curvature) == "closed":
         assert closure.paths is not None

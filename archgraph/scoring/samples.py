@@ -1,4 +1,4 @@
-"""What a criterion scores a network on: the samples of a task, or its graph of which the training nodes count."""
+"""What a criterion scores a network on: the samples of a task, or its graphs, of which training nodes or all count."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import DataError
-from archgraph.graph import Graph
+from archgraph.graph import Graph, Op
 from archgraph.net import Nodes, Samples
-from archgraph.ops import Edges, EdgeWeights, Input
+from archgraph.ops import Edges, EdgeWeights, Input, Membership
 from archgraph.tasks import Task
 from archgraph.tasks.node_graph import NodeGraph
 
@@ -27,6 +27,14 @@ def samples(graph: Graph, task: Task, dtype: torch.dtype) -> tuple[Samples, Tens
     own = task.splits["train"]
     if not any(isinstance(graph.op(name), Edges) for name in graph.inputs):
         return own.x, own.y
+    if task.graphs is not None:
+        every = task.graphs
+        rows = every.rows["train"]
+        x, edges, membership = every.batch(rows)
+        beside: dict[type[Op], Tensor] = {Input: x.to(dtype), Edges: edges, Membership: membership}
+        return Nodes(tuple(beside[type(graph.op(name))] for name in graph.inputs), torch.arange(len(rows))), every.y[
+            rows
+        ]
     if task.graph is None:
         raise DataError(f"task {task.name!r} has no edges", expected="a task whose samples are nodes of a graph")
     whole = task.graph

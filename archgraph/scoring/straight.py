@@ -34,7 +34,7 @@ from archgraph.scoring.closure import Refused
 from archgraph.scoring.layer import GRAPH_LAYERS
 from archgraph.scoring.spots import Reader, Spot
 
-LAYERS = (ops.Linear, ops.Conv1d, ops.Conv2d, *GRAPH_LAYERS)
+LAYERS = (ops.Linear, ops.Conv1d, ops.Conv2d, *GRAPH_LAYERS, ops.GATConv)
 """Ops whose rows a closed form can draw up."""
 
 _QUIET = (ops.Identity, ops.Dropout, ops.AlphaDropout, ops.Dropout1d, ops.Dropout2d, ops.Dropout3d)
@@ -206,7 +206,7 @@ def as_layer_map(
 
 def window(op: Op) -> Window:
     """Return how a linear layer or convolution reads a map (behind a flatten, see :class:`Reader`)."""
-    if isinstance(op, (ops.Linear, *GRAPH_LAYERS)):
+    if isinstance(op, (ops.Linear, *GRAPH_LAYERS, ops.GATConv)):
         return Window()
     assert isinstance(op, ops.Conv1d | ops.Conv2d)
     settings = {name: each(getattr(op, name), op.axes) for name in ("kernel_size", "stride", "dilation")}

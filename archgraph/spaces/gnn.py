@@ -14,6 +14,7 @@ from archgraph import ops
 from archgraph.errors import SpaceError
 from archgraph.graph import Graph, GraphBuilder, Op
 from archgraph.spaces.defined import Defined, space
+from archgraph.spaces.graph_ends import GraphEnds
 from archgraph.spaces.parameters import Parameters
 
 LAYERS: dict[str, Callable[[int, str, int], Op]] = {
@@ -76,47 +77,15 @@ def gnn(
         raise SpaceError("these are no layers of graph networks", expected=f"some of {', '.join(LAYERS)}", got=layers)
     if depth < 1 or not widths or any(width < 1 for width in widths):
         raise SpaceError("depth and widths of graph networks are positive", got=(depth, widths))
-    ends = _Ends.of(graph)
+    ends = GraphEnds.of(graph)
     return space(_Family(ends, depth, tuple(sorted(set(widths))), tuple(layers)), name="gnn")
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """What a network on graphs reads and gives.
-
-    Args:
-        features: of a node.
-        outputs: number of outputs.
-        degree: mean number of edges of a node.
-        pooled: whether outputs are of graphs.
-    """
-
-    features: int
-    outputs: int
-    degree: int
-    pooled: bool
-
-    @classmethod
-    def of(cls, graph: Graph) -> _Ends:
-        sources = {name: graph.op(name) for name in graph.inputs}
-        features = [graph.shape(name) for name, op in sources.items() if isinstance(op, ops.Input)]
-        results = [graph.shape(name) for name in graph.outputs]
-        if [len(shape.dims) for shape in (*features, *results)] != [1, 1]:
-            raise SpaceError(
-                "a space of graph networks needs a seed graph from features of nodes to a vector",
-                expected="input (features,), output (units,)",
-                got=f"{', '.join(map(str, features))} -> {', '.join(map(str, results))}",
-            )
-        degree = next((op.degree for op in sources.values() if isinstance(op, ops.Edges)), ops.Edges().degree)
-        pooled = any(isinstance(op, ops.Membership) for op in sources.values())
-        return cls(features[0].units, results[0].units, degree, pooled)
 
 
 @dataclass(frozen=True)
 class _Family:
     """Builds the network of a point; what matters at some values of others only is asked for there."""
 
-    ends: _Ends
+    ends: GraphEnds
     depth: int
     widths: Sequence[int]
     layers: Sequence[str]
@@ -171,7 +140,7 @@ class _Builder:
         heads: of attention.
     """
 
-    def __init__(self, build: GraphBuilder, ends: _Ends, layer: str, aggregation: str, heads: int) -> None:
+    def __init__(self, build: GraphBuilder, ends: GraphEnds, layer: str, aggregation: str, heads: int) -> None:
         self._build, self._ends = build, ends
         self.layer, self._aggregation, self._heads = layer, aggregation, heads
         self._edges = self.read = ""

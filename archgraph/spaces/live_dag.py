@@ -31,10 +31,10 @@ def live_dag(graph: Graph) -> LeafDag:
         elif op is not None and reached and not isinstance(op, ops.Identity):
             reached = frozenset({place})
         heard.append(reached)
-    reads = {place: _read(dag, heard, place) for place in range(last + 1)}
+    sources = [_read(dag, heard, place) for place in range(last + 1)]
     wanted, open_ = {0, last}, [last]
     while open_:
-        new = reads[open_.pop()] - wanted
+        new = sources[open_.pop()] - wanted
         wanted |= new
         open_ += new
     kept = sorted(wanted)
@@ -42,7 +42,7 @@ def live_dag(graph: Graph) -> LeafDag:
     return LeafDag(
         tuple(dag.names[place] for place in kept),
         tuple(dag.labels[place] for place in kept),
-        tuple(tuple(sorted(numbers[source] for source in reads[place])) for place in kept),
+        tuple(tuple(sorted(numbers[source] for source in sources[place])) for place in kept),
     )
 
 

@@ -2,13 +2,13 @@
 
 Qin et al., *NAS-Bench-Graph: Benchmarking Graph Neural Architecture Search*, NeurIPS 2022, arXiv 2206.09166. Every
 layer reads the input or an earlier layer; layers that nobody reads go to the output. The graph of a point is a sketch,
-one width for inputs and layers, whose key the published table knows.
+one width for inputs and layers, whose key the published table knows; :func:`network` is one to be trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import permutations
 
 from archgraph.errors import GraphError, SpaceError
@@ -16,6 +16,7 @@ from archgraph.graph import Graph, GraphBuilder, Op
 from archgraph.ops import (
     ChebConv,
     Concat,
+    Dropout,
     Edges,
     GATConv,
     GCNConv,
@@ -23,11 +24,13 @@ from archgraph.ops import (
     Identity,
     Input,
     Linear,
+    ReLU,
     SAGEConv,
     TAGConv,
 )
 from archgraph.spaces.defined import Defined, space
 from archgraph.spaces.domain import Value
+from archgraph.spaces.graph_ends import GraphEnds
 from archgraph.spaces.parameters import Parameters
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -46,17 +49,20 @@ Architecture = tuple[tuple[int, ...], tuple[str, ...]]
 Tree = tuple[str, tuple["Tree", ...]]
 """A layer's operation and what reads it; the root is the input."""
 
-_SKETCH: dict[str, Op] = {
-    "gat": GATConv(WIDTH // 2, heads=2),
-    "gcn": GCNConv(WIDTH),
-    "gin": GINConv(),
-    "cheb": ChebConv(WIDTH, K=2),
-    "sage": SAGEConv(WIDTH),
-    "arma": TAGConv(WIDTH, K=1),  # one stack of one layer: V x + W A x
-    "graph": SAGEConv(WIDTH, aggr="sum"),
-    "fc": Linear(WIDTH),
-    "skip": Identity(),
+EDGELESS = {"fc", "skip"}
+
+_LAYERS: dict[str, Callable[[int], Op]] = {
+    "gat": lambda width: GATConv(width // 2, heads=2),
+    "gcn": lambda width: GCNConv(width),
+    "gin": lambda width: GINConv(),
+    "cheb": lambda width: ChebConv(width, K=2),
+    "sage": lambda width: SAGEConv(width),
+    "arma": lambda width: TAGConv(width, K=1),  # one stack of one layer: V x + W A x
+    "graph": lambda width: SAGEConv(width, aggr="sum"),
+    "fc": lambda width: Linear(width),
+    "skip": lambda width: Identity(),
 }
+_SKETCH: dict[str, Op] = {name: layer(WIDTH) for name, layer in _LAYERS.items()}
 _NAMES = {repr(op): name for name, op in _SKETCH.items()}
 
 
@@ -69,11 +75,39 @@ def nas_bench_graph() -> Defined:
     return space(_sketch, name="nas-bench-graph", merge=_merge, points=ARCHITECTURES)
 
 
+def nas_bench_graph_network(graph: Graph, *, width: int = WIDTH, dropout: float = 0.5) -> Defined:
+    """The networks made of the architectures of NAS-Bench-Graph, to be trained on nodes of a graph.
+
+    Args:
+        graph: gives the features, the number of outputs and the mean number of edges of a node.
+        width: units of every layer; even, for two heads of attention.
+        dropout: before the first and the last linear layer.
+
+    Raises:
+        SpaceError: when the seed graph makes no vector of a node from its features, or the width is odd.
+    """
+    ends = GraphEnds.of(graph)
+    if ends.pooled:
+        raise SpaceError("networks of NAS-Bench-Graph tell of nodes", expected="a seed graph without a membership")
+    if width < 2 or width % 2:
+        raise SpaceError("two heads of attention need an even width", got=width, hint=f"width={width + 1}")
+    build = partial(_network, ends=ends, width=width, dropout=dropout)
+    return space(build, name="nas-bench-graph-network", merge=_merge, points=ARCHITECTURES)
+
+
 def _sketch(p: Parameters) -> Graph:
+    return sketch(*_asked(p))
+
+
+def _network(p: Parameters, *, ends: GraphEnds, width: int, dropout: float) -> Graph:
+    return network(*_asked(p), ends=ends, width=width, dropout=dropout)
+
+
+def _asked(p: Parameters) -> Architecture:
     link = p.choice("link", {_text(link): link for link in LINKS})
-    operations = [p.choice(layer, OPERATIONS) for layer in LAYERS]
+    operations = tuple(p.choice(layer, OPERATIONS) for layer in LAYERS)
     p.require(set(operations) != {"skip"}, "a layer that is no skip connection")
-    return sketch(link, operations)
+    return link, operations
 
 
 def _merge(values: dict[str, Value]) -> dict[str, Value]:
@@ -107,6 +141,40 @@ def sketch(link: Sequence[int], operations: Sequence[str]) -> Graph:
         made.append(build(op, made[read], *([edges] * (op.arity[0] > 1)), name=layer))
     leaves = [made[place] for place in range(1, 5) if place not in link]
     return build.graph(leaves[0] if len(leaves) == 1 else build(Concat(), *leaves, name="leaves"))
+
+
+def network(
+    link: Sequence[int], operations: Sequence[str], *, ends: GraphEnds, width: int = WIDTH, dropout: float = 0.5
+) -> Graph:
+    """Return the network of an architecture: a linear layer, the four layers with ReLU, and a linear layer.
+
+    Hyper-parameters of the published trainings differ from graph to graph; these are usual ones.
+
+    Args:
+        link: what the layers read, 0 the first linear layer and k layer k.
+        operations: of the layers.
+        ends: features of a node, outputs and degree.
+        width: units of every layer.
+        dropout: before the first and the last linear layer.
+    """
+    build = GraphBuilder()
+    x = build(Input((ends.features,)), name="x")
+    begun = build(ReLU(), build(Linear(width), build(Dropout(dropout), x)))
+    made, edges = [begun], ""
+    if set(operations) - EDGELESS:
+        edges = build(Edges(ends.degree), name="edges")
+    for layer, read, operation in zip(LAYERS, link, operations, strict=True):
+        if operation == "skip":
+            made.append(made[read])
+            continue
+        op = _LAYERS[operation](width)
+        found = build(op, made[read], *([edges] * (op.arity[0] > 1)), name=layer)
+        if operation == "gin":  # the layer adds up neighbours; what is learnt stands behind it
+            found = build(Linear(width), build(ReLU(), build(Linear(width), found)))
+        made.append(build(ReLU(), found))
+    leaves = list(dict.fromkeys(made[place] for place in range(1, 5) if place not in link))
+    x = leaves[0] if len(leaves) == 1 else build(Concat(), *leaves)
+    return build.graph(build(Linear(ends.outputs), build(Dropout(dropout), x)))
 
 
 def operations(graph: Graph) -> Architecture:

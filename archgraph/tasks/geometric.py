@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import tempfile
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,15 @@ def read(found: Found, kind: str, place: str, **options: Any) -> Any:
         raw.mkdir(parents=True)
         for path in found.files.values():
             _link(path.resolve(), raw / path.name)
-        try:
-            with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-                warnings.simplefilter("ignore")
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            try:
                 return getattr(datasets, kind)(desk, **options)
-        except (RuntimeError, AssertionError) as error:  # of tensors that do not go together
-            raise ValueError(str(error)) from error
+            except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # closes what it has left open
+                if isinstance(error, RuntimeError | AssertionError):  # of tensors that do not go together
+                    raise ValueError(str(error)) from error
+                raise
 
 
 def _datasets() -> Any:

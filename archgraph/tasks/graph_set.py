@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import DataError
+from archgraph.tasks.node_graph import finite
 from archgraph.tasks.split import SPLITS, Split
 
 
@@ -29,8 +30,8 @@ class GraphSet:
         rows: the graphs of each split, ``[count]`` int64, in the order of the split's samples.
 
     Raises:
-        DataError: when shapes or types differ from these, an edge leaves its graph, a graph has no nodes, or is in two
-            splits.
+        DataError: when shapes or types differ from these, features are no numbers, an edge leaves its graph, a graph
+            has no nodes, or is in two splits.
     """
 
     x: Tensor
@@ -47,6 +48,7 @@ class GraphSet:
     def _rules(self) -> Iterator[tuple[str, bool, object, object]]:
         nodes, graphs, edges, own = len(self.x), len(self), self.edge_index, self.membership
         yield "features", self.x.ndim == 2 and self.x.is_floating_point(), "[N, D] floating point", _kind(self.x)
+        yield "features", finite(self.x), "numbers", "NaN or inf"
         yield "labels", self.y.ndim == 1 and self.y.dtype == torch.int64, "[G] int64", _kind(self.y)
         yield "membership", own.shape == (nodes,) and own.dtype == torch.int64, f"[{nodes}] int64", _kind(own)
         here = torch.arange(graphs, device=own.device)

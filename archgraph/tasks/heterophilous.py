@@ -1,8 +1,8 @@
 """Graphs in which neighbours are mostly of different classes: a minefield, encyclopedia pages, a university's pages.
 
 Platonov et al., *A Critical Look at the Evaluation of GNNs under Heterophily*, arXiv 2302.11640, with ten splits.
-Chameleon and Squirrel are without the nodes that the original has twice, which leaked from training to testing. Links
-are taken in both directions.
+Chameleon and Squirrel are without the nodes that the original has twice, which leaked from training to testing.
+Features are as they were published, and links are taken in both directions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from archgraph.tasks.download import Remote
 from archgraph.tasks.geometric import form, read
 from archgraph.tasks.loss import Loss
-from archgraph.tasks.node_graph import NodeGraph, shares, undirected
+from archgraph.tasks.node_graph import NodeGraph, undirected
 from archgraph.tasks.node_splits import published as published_split
 from archgraph.tasks.published import Form, Found, Published
 from archgraph.tasks.reading import reading
@@ -64,10 +64,9 @@ def minesweeper(*, seed: int = 0, data_root: str | Path | None = None, download:
 def chameleon_filtered(
     *, seed: int = 0, data_root: str | Path | None = None, download: bool = True, split: int = 0
 ) -> Task:
-    """Make the task of telling how much five kinds of pages about chameleons are read, 890 nodes with 2,325 words.
+    """Make the task of telling how much pages about chameleons are read, in five steps, 890 nodes with 2,325 words.
 
-    Args and errors are those of :func:`minesweeper`; the file ``chameleon_filtered.npz`` lies in ``heterophilous``, and
-    each row of features has the sum 1.
+    Args and errors are those of :func:`minesweeper`; the file ``chameleon_filtered.npz`` lies in ``heterophilous``.
     """
     return _table("chameleon_filtered", data_root, split, download=download)
 
@@ -75,7 +74,7 @@ def chameleon_filtered(
 def squirrel_filtered(
     *, seed: int = 0, data_root: str | Path | None = None, download: bool = True, split: int = 0
 ) -> Task:
-    """Make the task of telling how much five kinds of pages about squirrels are read, 2,223 nodes with 2,089 words.
+    """Make the task of telling how much pages about squirrels are read, in five steps, 2,223 nodes with 2,089 words.
 
     Args and errors are those of :func:`chameleon_filtered`.
     """
@@ -133,4 +132,4 @@ def _read_arrays(found: Found) -> Content:
             raise ValueError(f"arrays of {tuple(x.shape)}, {tuple(y.shape)} and {tuple(edges.shape)}")
         if any(len(mask) != len(x) for mask in masks.values()):
             raise ValueError("masks of another number of nodes")
-        return shares(x.float()), y.long(), undirected(edges.T.long()), masks
+        return x.float(), y.long(), undirected(edges.T.long()), masks

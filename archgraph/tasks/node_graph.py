@@ -14,6 +14,8 @@ from torch import Tensor
 from archgraph.errors import DataError
 from archgraph.tasks.split import SPLITS, Split
 
+_PIECE = 4096
+
 UNKNOWN = -1
 """The label of a node whose class is not known; it is in no split."""
 
@@ -33,8 +35,8 @@ class NodeGraph:
         rows: the nodes of each split, ``[count]`` int64, in the order of the split's samples.
 
     Raises:
-        DataError: when shapes or types differ from these, an edge or row is out of range, a node is in two splits, or
-            one in a split has no label.
+        DataError: when shapes or types differ from these, features are no numbers, an edge or row is out of range, a
+            node is in two splits, or one in a split has no label.
     """
 
     x: Tensor
@@ -51,6 +53,7 @@ class NodeGraph:
     def _rules(self) -> Iterator[tuple[str, bool, object, object]]:
         nodes, edges = len(self), self.edge_index
         yield "features", self.x.ndim == 2 and self.x.is_floating_point(), "[N, D] floating point", _kind(self.x)
+        yield "features", finite(self.x), "numbers", "NaN or inf"
         yield "labels", self.y.shape == (nodes,) and self.y.dtype == torch.int64, f"[{nodes}] int64", _kind(self.y)
         yield "edges", edges.ndim == 2 and len(edges) == 2 and edges.dtype == torch.int64, "[2, E] int64", _kind(edges)
         yield "edges", _within(edges, nodes), f"nodes 0 to {nodes - 1}", _span(edges)
@@ -133,6 +136,11 @@ def shares(x: Tensor) -> Tensor:  # [N, D]
     """Divide the features of every node by their sum; a row of zeros stays as it is."""
     total = x.sum(1, keepdim=True)
     return x / torch.where(total == 0, torch.ones_like(total), total)
+
+
+def finite(x: Tensor) -> bool:
+    """Whether all entries are numbers; looked at in pieces, to spare memory."""
+    return all(bool(part.isfinite().all()) for part in x.split(_PIECE))
 
 
 def _kind(tensor: Tensor) -> str:

@@ -30,9 +30,10 @@ from archgraph.graph import (
     length,
     resize,
 )
+from archgraph.graph.shape import EDGES
 from archgraph.net import Network
 from archgraph.ops import Conv1d, Conv2d, Conv3d, Embedding, Flatten, Input, Linear, Unsqueeze
-from archgraph.ops.edges import EDGES, graph_input, source_of
+from archgraph.ops.edges import graph_input, source_of
 from archgraph.registry import OPS
 
 BATCH = 3

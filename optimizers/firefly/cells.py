@@ -43,7 +43,7 @@ def cells_of(graph: Graph, given: Given) -> tuple[Cell, ...]:
     """
     if given == REPEATED:
         return repeated(graph)
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(_is_copy(one) for one in given):
         raise SettingError(
             "cells are the copies of one cell",
             expected=f"'{REPEATED}', or a tuple of copies: each a tuple of names, or what its names begin with",
@@ -118,6 +118,11 @@ def _beginning(graph: Graph, text: str) -> Cell:
     if not found:
         raise UnknownName.among("beginning of names", text, graph.nodes)
     return found
+
+
+def _is_copy(given: object) -> bool:
+    """Whether this is a text, or several: the names of the nodes of a copy."""
+    return isinstance(given, str) or (isinstance(given, Sequence) and all(isinstance(one, str) for one in given))
 
 
 def _check(graph: Graph, cells: Sequence[Cell]) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from archgraph.errors import SettingError, SpaceError
-from archgraph.search import Goal, Session, Setting
+from archgraph.errors import DataError, SettingError, SpaceError
+from archgraph.search import Goal, Session, Setting, Study
+from optimizers.generator_bo.lessons import Lessons, history_of
 from optimizers.generator_bo.source import GeneratorSource
 from optimizers.proposing import Proposer, Proposing, Start, check_count, points
 
@@ -34,7 +35,8 @@ class GeneratorBO(Proposer):
 
     What the study calls its best is the best observation. Where there is noise that is a lucky one: ``study.stopped``
     names the point with the best expectation, from which ``final`` networks are drawn at the end, and the parameters
-    that mattered, by the lengths over which the surrogate changes (of the whole range; short ones matter).
+    that mattered, by the lengths over which the surrogate changes (of the whole range; short ones matter);
+    :meth:`lessons` gives them as values.
 
     Args:
         space: where to search.
@@ -116,6 +118,21 @@ class GeneratorBO(Proposer):
         """Return what is searched for in a study with such a goal."""
         aims = self.objectives or goal.objectives
         return Goal.of(aims, self.constraints or goal.constraints)
+
+    def lessons(self, study: Study) -> Lessons:
+        """Return what a study over the space has taught: the point of best expectation, and what mattered.
+
+        Args:
+            study: of this driver, or of any other that has searched the space.
+
+        Raises:
+            DataError: when none of its trainings at points of the space has succeeded.
+        """
+        setting, history = history_of(study, self.goal(study.goal))
+        found = self.source(setting).lessons(history)
+        if found is None:
+            raise DataError(f"study {study.name!r} teaches nothing: no training at a point of a space has succeeded")
+        return found
 
     def source(self, setting: Setting) -> GeneratorSource:
         return GeneratorSource(self, setting)

@@ -13,12 +13,12 @@ from torch import Tensor
 from archgraph import rng
 from archgraph.errors import SpaceError, Unsatisfied
 from archgraph.search import Setting
-from archgraph.spaces.space import shown
 from optimizers.bayesian.alone import alone
 from optimizers.bayesian.belief import Belief
 from optimizers.bayesian.cube import Cube, sobol
 from optimizers.bayesian.hyperparameters import Hyperparameters
 from optimizers.bayesian.observations import Observations, gather, prefix
+from optimizers.generator_bo.lessons import Lessons
 from optimizers.proposing import Admission, History, Proposal, Source, Told
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ AGAIN = 4
 """Every so many-th suggestion is a replicate where points of the design are trained more than once."""
 TRIED = 32
 """Points, the best first, of which the first is taken that may be trained."""
-NAMED = 4
-"""Parameters that are told to have mattered."""
 
 
 class GeneratorSource(Source):
@@ -82,34 +80,22 @@ class GeneratorSource(Source):
             spent=self._spent,
         )
 
-    def recommend(self, history: History) -> dict[str, Any] | None:
-        """Return the point with the best expectation of the (first) objective; None while nothing was learnt."""
-        with alone(0):
-            belief = self.belief(history)
-            return None if belief is None else self.space.decode(belief.recommended().numpy())
-
-    def importance(self, history: History) -> dict[str, float]:
-        """Return the parameters that mattered, the most important first.
-
-        With the length, as a part of the parameter's range, over which the surrogate of an objective changes; of
-        several objectives or columns the shortest. Far above 1 the parameter has no influence that shows.
-        """
-        with alone(0):
-            belief = self.belief(history)
-        return {} if belief is None else self._lengths(belief)
-
-    def summary(self, history: History) -> str:
+    def lessons(self, history: History) -> Lessons | None:
+        """Return the best expectation and what mattered; None while nothing was learnt."""
         with alone(0):
             belief = self.belief(history)
             if belief is None:
-                return ""
+                return None
             best = belief.recommended()
-            low, high = self._expected(belief, best)
-            lengths = list(self._lengths(belief).items())[:NAMED]
-        point = shown({name: _short(value) for name, value in self.space.decode(best.numpy()).items()})
-        mattered = ", ".join(f"{name} ({length:.2g})" for name, length in lengths)
-        aim = self.setting.goal.objectives[0].name
-        return f"best expectation of {aim}, {low:.4g} to {high:.4g}, at {point}; what mattered, by length: {mattered}"
+            return Lessons(
+                self.setting.goal.objectives[0].name,
+                self.space.decode(best.numpy()),
+                self._expected(belief, best),
+                self._lengths(belief),
+            )
+
+    def summary(self, history: History) -> str:
+        return str(self.lessons(history) or "")
 
     # ------------------------------------------------------------------ kinds of proposals
     def _designed(self, history: History) -> Proposal:
@@ -157,7 +143,8 @@ class GeneratorSource(Source):
         """Return the point of best expectation, the same for all final candidates."""
         earlier = [*(one.proposal for one in history.told), *history.pending]
         before = next((one.values for one in earlier if one.note == FINAL), None)
-        values = self.recommend(history) if before is None else before
+        lessons = self.lessons(history) if before is None else None
+        values = before if lessons is None else lessons.values
         return Proposal(self.space.draw(history.seed) if values is None else values, note=FINAL)
 
     def _first(
@@ -224,8 +211,3 @@ class GeneratorSource(Source):
         low, high = self._expected(belief, torch.from_numpy(self.space.encode(values)))
         name, length = next(iter(self._lengths(belief).items()))
         return f"expected {low:.4g} to {high:.4g}; {name} matters most ({length:.2g})"
-
-
-def _short(value: Any) -> Any:
-    """Return a value as people read it."""
-    return float(f"{value:.3g}") if isinstance(value, float) else value

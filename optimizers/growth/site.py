@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from archgraph.criteria import Scheme
+from archgraph.graph import makes
 from archgraph.net import Network
 
 HALVES = (0.5, 0.5)
@@ -110,6 +111,7 @@ def rows(network: Network, node: str) -> Tensor:
     """Return ``[U]`` the lengths of the weight rows of a node, of several tensors side by side in a graph layer."""
     graph, tensors = network.graph, network.tensors(node)
     names, _ = graph.op(node).rows_of_unit(*graph.input_shapes(node))
-    axes = [graph.tensors(node)[name].axes.index("out") for name in names]  # 1 in a transposed convolution
+    specs = graph.tensors(node)
+    axes = [[makes(role) for role in specs[name].axes].index(True) for name in names]  # 1 in a transposed convolution
     parts = [tensors[name].double().movedim(axis, 0).flatten(1) for name, axis in zip(names, axes, strict=True)]
     return torch.cat(parts, dim=1).norm(dim=1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from archgraph.graph import Edit, Graph, Role
+from archgraph.graph import Edit, Graph, Role, makes
 from archgraph.moves import Move, Split
 from archgraph.net import Network, State, inherit_state
 from optimizers.growth.site import Site
@@ -70,7 +70,7 @@ def _rows(graph: Graph, node: str) -> list[tuple[tuple[Role, ...], tuple[int, ..
     found = []
     for name in graph.op(node).rows_of_unit(*graph.input_shapes(node))[0]:
         axes, shape = specs[name].axes, specs[name].shape
-        axis = axes.index("out")
+        axis = [makes(role) for role in axes].index(True)
         found.append((axes[:axis] + axes[axis + 1 :], shape[:axis] + shape[axis + 1 :]))
     return found
 

@@ -9,13 +9,14 @@ Letters: ``D`` inputs (a bias's 1 among them), ``U`` outputs, ``K`` rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from archgraph.linalg.kronecker import compress, damped_inverse, row_core, solve_rows, split_damping
 from optimizers.natural_gradient.statistics import moment
@@ -29,6 +30,9 @@ WIDE = 1024
 
 MEMORY = 0.9
 """Least decay of the average of a diagonal, which one sample estimates badly."""
+
+_GRAMS: MutableMapping[Tensor, tuple[int, Tensor]] = WeakTensorKeyDictionary()
+"""Inner products of rows of wide input factors, with the version of the rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +92,11 @@ class Kronecker(Block):
         _average(state, "output_factor", output, settings["ema"])
         width = inputs.shape[1]
         if len(inputs) < width and (fixed or width > WIDE):
-            rows = inputs * weights.sqrt().unsqueeze(1)
-            state["input_rows"], tail = compress(rows, settings["rank"]) if settings["rank"] else (rows, 0.0)
+            rows, tail = inputs * weights.sqrt().unsqueeze(1), 0.0
+            if settings["rank"]:
+                rows, tail = compress(rows, settings["rank"])
+            if "input_rows" not in state or not torch.equal(state["input_rows"], rows):
+                state["input_rows"] = rows  # else the Gram matrix that is known of them stays
             state["input_tail"] = torch.tensor(tail, dtype=torch.float64)
             state.pop("input_factor", None)
         else:
@@ -103,7 +110,7 @@ class Kronecker(Block):
         state["output_inverse"] = damped_inverse(state["output_factor"], b)
         if "input_rows" in state:
             a += float(state["input_tail"])
-            state["input_inverse"] = row_core(state["input_rows"], a)
+            state["input_inverse"] = row_core(_gram(state["input_rows"]), a)
             state["input_damping"] = torch.tensor(a, dtype=torch.float64)
         else:
             state["input_inverse"] = damped_inverse(state["input_factor"], a)
@@ -246,6 +253,14 @@ class Diagonal(Block):
 
     def trace(self, state: State) -> float:
         return float(state["fisher_diagonal"].sum())
+
+
+def _gram(rows: Tensor) -> Tensor:  # [K, D] -> [K, K]
+    """Return the inner products of rows, kept as long as there are these rows."""
+    known = _GRAMS.get(rows)
+    if known is None or known[0] != rows._version:
+        known = _GRAMS[rows] = rows._version, rows @ rows.mT
+    return known[1]
 
 
 def _average(state: State, name: str, new: Tensor, decay: float) -> None:

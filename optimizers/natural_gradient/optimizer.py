@@ -168,7 +168,8 @@ class NaturalGradient(Optimizer):
     @property
     def due(self) -> bool:
         """Whether this step looks at the curvature."""
-        return any(_is_due(group, self.steps) for group in self.param_groups) or any(
+        steps = self.steps
+        return any(_is_due(group, steps) for group in self.param_groups) or any(
             self._is_new(block) for block in self._attached.every()
         )
 
@@ -280,10 +281,10 @@ class NaturalGradient(Optimizer):
                 value = closure()
         elif adaptive:
             raise SettingError("adaptive damping needs the loss after the step", hint="optimizer.step(closure)")
-        looks = self.due
+        looks = adaptive and self.due
         directions = self._directions()
         self._move(directions)
-        if adaptive and looks and closure is not None:
+        if looks and closure is not None:
             self._adapt(closure, _number(value), directions)
         self._attached.recorder.clear()
         self._attached.recorder.wanted = self.due  # in the next forward pass

@@ -14,6 +14,10 @@ from archgraph.search.spaces import SPACE, find_space, space_settings
 from archgraph.spaces import Space
 from optimizers.proposing.session import Proposing
 from optimizers.proposing.source import Source
+from optimizers.proposing.start_files import read_start
+
+START = "start"
+"""Setting of drivers that begin with points that a user names."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +82,23 @@ class Proposer(Driver):
     def from_settings(cls, graph: Graph, settings: Mapping[str, str]) -> Self:
         """Build the driver on a space that is made for a seed graph.
 
-        ``space`` names it; what is no setting of the driver goes to the space.
+        ``space`` names it; what is no setting of the driver goes to the space. Where the driver begins with given
+        points, ``start`` names files with them.
 
         Raises:
             UnknownName: when there is no such space or setting.
             SettingError: when a value cannot be used.
+            StorageError: when a file cannot be read.
         """
         own, space = default_settings(cls), settings.get(SPACE, cls.usual)
         known = {SPACE: space} | own | space_settings(space)
         for name in settings:
             if name not in known:
                 raise UnknownName.among(f"setting of {cls.__name__} on {space!r}", name, known)
-        mine = {name: text for name, text in settings.items() if name in own}
+        mine = {name: text for name, text in settings.items() if name in own and name != START}
         theirs = {name: text for name, text in settings.items() if name not in own and name != SPACE}
-        return cls(find_space(space, graph, theirs), **read_settings(cls, mine))
+        start: dict[str, Any] = {START: read_start(settings[START])} if START in own and START in settings else {}
+        return cls(find_space(space, graph, theirs), **read_settings(cls, mine), **start)
 
 
 def check_count(name: str, value: Any, least: int = 1, *, missing: bool = False) -> None:

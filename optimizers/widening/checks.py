@@ -18,12 +18,11 @@ def check(driver: Any) -> None:
         SettingError: with the first that cannot.
         UnknownName: when there is no such cost.
     """
-    if not 0.0 < driver.growth <= 1.0:
+    if not (_is_number(driver.growth) and 0.0 < driver.growth <= 1.0):
         raise SettingError("growth is a fraction of the units", expected="0 < growth <= 1", got=driver.growth)
     for name in ("factor", "added", "ceiling"):
         value = getattr(driver, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0.0 < value < math.inf):
+        if value is not None and not (_is_number(value) and 0.0 < value < math.inf):
             raise SettingError(f"{name} must be positive", got=repr(value))
     for name, least in (("stages", 0), ("samples", 1), ("widest", 1)):
         value = getattr(driver, name)
@@ -41,3 +40,7 @@ def check(driver: Any) -> None:
     GrowthSettings(candidates=driver.candidates, scales=driver.scales, compensate=driver.compensate, mode=driver.mode)
     if driver.cost is not None:
         Cost.named(driver.cost)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -66,12 +66,10 @@ class Deepening(Stages):
     scratch: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.growth < math.inf:
-            raise SettingError("growth is a fraction of the cost", expected="growth > 0", got=repr(self.growth))
-        for name in ("added", "ceiling"):
+        for name in ("growth", "added", "ceiling"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and 0.0 < value < math.inf):
+            if not (number and 0.0 < value < math.inf) and (value is not None or name == "growth"):
                 raise SettingError(f"{name} must be positive", got=repr(value))
         if self.stages is not None and (isinstance(self.stages, bool) or not isinstance(self.stages, int)):
             raise SettingError("stages must be a whole number of at least 0, or None", got=repr(self.stages))

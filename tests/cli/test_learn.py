@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -26,7 +31,13 @@ y = Linear(2)(g)
 return y
 """
 SETTINGS = ("target=accuracy>=0.9", "rounds=2", "added=1")
-OWN = {"target": "accuracy>=0.9", "rounds": 2, "added": 1}
+LIFE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from archgraph.cli.main import main
+main(sys.argv[1:])
+"""
+OWN: dict[str, Any] = {"target": "accuracy>=0.9", "rounds": 2, "added": 1}
 
 
 class Learned(NamedTuple):
@@ -44,10 +55,14 @@ def words(place: Path) -> tuple[str, ...]:
     return ("learn", "split-digits", "--graph", str(graph), "--set", *SETTINGS, *recipe)
 
 
+def learned(**settings: Any) -> Course:
+    recipe = ag.Recipe(epochs=3, lr=0.02)
+    return ag.learn(Continual(ag.Graph.parse(GRAPH), **OWN), "split-digits", recipe=recipe, device="cpu", **settings)
+
+
 @pytest.fixture(scope="module")
 def course() -> Course:
-    recipe = ag.Recipe(epochs=3, lr=0.02)
-    return ag.learn(Continual(ag.Graph.parse(GRAPH), **OWN), "split-digits", recipe=recipe, device="cpu")
+    return learned()
 
 
 def test_what_is_learned_is_printed(course: Course, tmp_path: Path) -> None:
@@ -77,15 +92,52 @@ def test_every_task_is_written(course: Course, tmp_path: Path) -> None:
     assert [row["target"] == "missed" for row in rows] == [f"split-digits#{n}" in course.unmet for n in range(1, 6)]
 
 
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_where_it_would_have(course: Course, tmp_path: Path) -> None:
+    """Two lives of a run are ended by SIGKILL and SIGINT soon after their first training; the third goes to the end."""
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    stored = (*words(tmp_path), "--storage", url, "--name", "killed", "--resume")
+    draws, ended = random.Random(5), []
+    for number in (signal.SIGKILL, signal.SIGINT):
+        log = tmp_path / number.name
+        with log.open("wb") as opened:
+            life = subprocess.Popen(
+                [sys.executable, "-u", "-c", LIFE, *stored],
+                stderr=opened,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            while life.poll() is None and b"\ntrial" not in log.read_bytes():
+                time.sleep(0.01)
+            time.sleep(draws.uniform(0.0, 0.1))
+            life.send_signal(number)
+        finally:
+            ended.append(life.wait(timeout=100))
+        if ended[-1] == 130:
+            assert b"carry on with --resume" in log.read_bytes()
+    assert ended[0] == -signal.SIGKILL and ended[1] in (130, 0)  # through before the second signal came
+    before = [line for line in (tmp_path / "SIGKILL").read_text().splitlines() if line.startswith("trial")]
+    ran = run(*stored)
+    assert ran.code == 0 and before, ran.err
+    assert f"test accuracy {course.average():.4f}, {course.params:,} params, forgetting 0.0000" in ran.out
+    assert not set(before) & {line for line in ran.err.splitlines() if line.startswith("trial")}  # nothing done twice
+    found = learned(storage=url, name="killed", callbacks=[lambda study, trial: pytest.fail("trained again")])
+    assert found.networks == course.networks and found.library is not None and found.unchanged
+
+
+def without_growth(place: Path) -> tuple[str, ...]:
+    return tuple("rounds=0" if one == "rounds=2" else one for one in words(place))
+
+
 def test_networks_apart(tmp_path: Path) -> None:
-    alone = tuple("rounds=0" if one == "rounds=2" else one for one in words(tmp_path))
-    ran = run(*alone, "--apart", "--budget", "evaluations=3")
+    ran = run(*without_growth(tmp_path), "--apart", "--budget", "evaluations=3")
     assert ran.code == 0, ran.err
     assert f"{5 * (64 * 2 + 2 + 2 * 2 + 2 + 2 * 2 + 2)} params" in ran.out  # nothing is shared
 
 
 def test_a_run_is_known_by_its_name(tmp_path: Path) -> None:
-    stored = (*words(tmp_path), "--storage", f"sqlite:///{tmp_path / 'r.db'}", "--name", "one")
+    stored = (*without_growth(tmp_path), "--storage", f"sqlite:///{tmp_path / 'r.db'}", "--name", "one")
     first = run(*stored)
     assert first.code == 0, first.err
     refused = run(*stored)

@@ -11,7 +11,7 @@ from tests.continual.trunks import lesson
 from tests.strategies import graphs
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(graphs())
 def test_networks_come_back(graph: Graph) -> None:
     assume(len(graph.outputs) == 1)

@@ -113,7 +113,7 @@ class Stop(Exception):
     """An interruption."""
 
 
-@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize("after", [2, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 4))])
 def test_an_interrupted_run_carries_on(course: Course, tmp_path: Path, after: int) -> None:
     url, trials = f"journal:///{tmp_path}/runs.db", 0
 
@@ -144,10 +144,12 @@ def _names(url: str) -> list[str]:
     return [one.study_name for one in optuna.get_all_study_summaries(storage=open_storage(url))]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(course: Course) -> None:
     assert run(workers=2).networks == course.networks
 
 
+@pytest.mark.slow
 def test_a_task_alone_leaves_as_plain_torch(course: Course, tmp_path: Path) -> None:
     export(course.networks[1], tmp_path, formats=("python", "pt2"))
     assert {"model.py", "model.pt2"} <= set(os.listdir(tmp_path))

@@ -127,6 +127,7 @@ def test_slots_that_a_task_does_not_use_leave_its_network() -> None:
     assert [longer.network(task) for task in range(3)] == networks
 
 
+@pytest.mark.slow
 def test_export_is_the_network_of_a_task(tmp_path: Path) -> None:
     library, networks = three_tasks("conv")
     found = export(library.network(1), tmp_path, formats=("python",))

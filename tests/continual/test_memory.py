@@ -68,7 +68,7 @@ def sequence() -> TaskSequence:
     )
 
 
-@pytest.fixture(scope="module", params=["gradient", "firefly"])
+@pytest.fixture(scope="module", params=["gradient", pytest.param("firefly", marks=pytest.mark.slow)])
 def course(request: pytest.FixtureRequest) -> Course:
     kinds = ("unlock", "new", "split") if request.param == "firefly" else ("unlock", "new")
     driver = Continual(NET, target="accuracy>=0.99", grower=request.param, kinds=kinds, rounds=2, added=3)

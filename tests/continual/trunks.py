@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -140,6 +142,12 @@ def lesson(
 
 def three_tasks(name: str) -> tuple[Library, list[Network]]:
     """Learn three tasks of 2, 3 and 5 outputs: the second unlocks one unit a home and adds one, the third adds two."""
+    library, networks = _three(name)
+    return library, list(networks)
+
+
+@cache
+def _three(name: str) -> tuple[Library, tuple[Network, ...]]:
     library, networks = Library(), []
     for number, outputs in enumerate((2, 3, 5)):
         graph = trunk(name, outputs)
@@ -149,4 +157,4 @@ def three_tasks(name: str) -> tuple[Library, list[Network]]:
         network, plan = lesson(library, graph, unlock=unlock, new=new, seed=number)
         library = library.learned(f"task {number}", network, plan)
         networks.append(network)
-    return library, networks
+    return library, tuple(networks)

@@ -26,6 +26,15 @@ def test_grow_digits(tmp_path: Path) -> None:
     assert (tmp_path / "best" / "model.py").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:node")  # so little training leaves noise
+def test_grow_best(capsys: pytest.CaptureFixture[str]) -> None:
+    study = load("grow_best").main(evaluations=6, epochs=1)
+    assert [trial.stage for trial in study][:4] == [0, 0, 0, 1]
+    assert all(trial.values for trial in study.trials[:3])
+    assert study.trials[3].parent is not None
+    assert "best: trial " in capsys.readouterr().out
+
+
 def test_own_data(capsys: pytest.CaptureFixture[str]) -> None:
     predicted, measured = load("own_data").main()
     assert predicted < 0.0

@@ -140,6 +140,8 @@ def test_settings() -> None:
         {"stages": -1},
         {"stages": True},
         {"growth": 0.0},
+        {"growth": "half"},
+        {"growth": None},
         {"added": -1},
         {"rate": "again"},
         {"state": "kept"},

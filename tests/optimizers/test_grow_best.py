@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from archgraph import Budget, Graph, Recipe, Study, Task, search
+from archgraph.cli.compare import _drivers
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Fidelity, Measure, Report, Train
 from archgraph.evaluation.fidelity import FULL
@@ -18,7 +19,16 @@ from archgraph.moves import parse
 from archgraph.registry import DRIVERS
 from archgraph.search import Driver, Goal, Session, Setting, Steps, Trial
 from archgraph.spaces import Ordered, Space, Widths
-from optimizers import FireflyDescent, GeneratorBO, GrowBest, RandomSearch, SplittingDescent, SuccessiveHalving
+from optimizers import (
+    Evolution,
+    FireflyDescent,
+    GeneratorBO,
+    GrowBest,
+    Net2Wider,
+    RandomSearch,
+    SplittingDescent,
+    SuccessiveHalving,
+)
 from optimizers.grow_best.found import Found
 from tests.search.sameness import same
 
@@ -50,6 +60,7 @@ def test_the_best_is_grown_from_its_trained_weights() -> None:
     assert study.stopped == "search: all 4 candidates are trained; growth 1: all 2 stages are done"
 
 
+@pytest.mark.slow
 def test_growing_is_what_the_driver_does_on_a_network_that_is_trained() -> None:
     """The slow way: the best graph is trained again, with its seed, and grown by hand."""
     study = run(GrowBest(SEARCH, GROWTH))
@@ -97,6 +108,7 @@ def test_the_share_ends_the_search(budget: Budget, searched: int) -> None:
     assert study.stopped.startswith(("search: the budget is spent", "the budget is spent"))
 
 
+@pytest.mark.slow
 def test_several_are_grown_and_what_one_leaves_the_next_one_has() -> None:
     study = run(GrowBest(SEARCH, GROWTH, best=3), budget=Budget(evaluations=60))
     grown = [trial for trial in study if trial.stage == 1]
@@ -127,6 +139,7 @@ def test_workers_change_nothing() -> None:
     same(run(driver, budget=budget), run(driver, budget=budget, workers=2))
 
 
+@pytest.mark.slow
 def test_it_carries_on(tmp_path: Path) -> None:
     storage = f"journal:///{tmp_path}/runs.db"
     driver = GrowBest(SEARCH, FireflyDescent(MLP, stages=1, descent_steps=3, points=1), best=2)
@@ -207,6 +220,14 @@ def test_settings_from_text() -> None:
     assert (both.search.lookahead, both.lookahead) == (2, 3)
     tuned = run(GrowBest(SEARCH, GROWTH, tune=Recipe(epochs=1)))
     assert [trial.ledger.epochs for trial in tuned] == [3.0] * 4 + [1.0] * 2
+
+
+def test_a_comparison_gives_each_driver_its_settings() -> None:
+    named = {"grow_best.growth": "net2wider", "grow_best.growth.growth": "0.7", "grow_best.search": "evolution"}
+    labels = ["splitting", "grow-best"]
+    found = _drivers(labels, MLP, TASK, {"growth": "0.4", "stages": "3", "grow_best.space": "widths"} | named, None)
+    assert found["splitting"] == SplittingDescent(MLP, growth=0.4, stages=3)
+    assert found["grow-best"] == GrowBest(Evolution(Widths(MLP)), Net2Wider(MLP, growth=0.7, stages=3))
 
 
 WRONG: dict[str, tuple[dict[str, str], type[Exception], str]] = {

@@ -148,6 +148,7 @@ def test_moments_are_carried_or_not() -> None:
 
 BAD: dict[str, dict[str, Any]] = {
     "growth": {"growth": 0.0},
+    "growth as text": {"growth": "half"},
     "factor": {"factor": -1.0},
     "added": {"added": 0},
     "stages": {"stages": -1},

@@ -30,7 +30,7 @@ class Pooled(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
         x = self.norm(self.conv(x, edge_index).relu(), batch)
-        return self.head(self.pool(x, batch) + global_mean_pool(x, batch))
+        return self.head(self.pool(x, batch) + global_mean_pool(x, batch) - layers.global_max_pool(x, batch=batch))
 
 
 def model(kind: str, **options: Any) -> nn.Module:
@@ -68,3 +68,10 @@ def test_it_computes_what_the_model_does_and_can_be_widened(name: str) -> None:
 def test_edges_between_nodes_that_are_not_there_are_refused() -> None:
     with pytest.raises(DataError, match="edge_index"):
         from_torch(layers.GCNConv(5, 3), (torch.randn(7, 5), EDGES + 2))
+
+
+def test_pools_are_what_they_were_after_a_model_was_read() -> None:
+    before = [getattr(room, "global_add_pool") for room in (layers, layers.pool)]  # noqa: B009
+    given = (torch.randn(7, 5), EDGES, MEMBERS)
+    from_torch(Pooled().eval(), given)
+    assert [getattr(room, "global_add_pool") for room in (layers, layers.pool)] == before  # noqa: B009

@@ -11,7 +11,7 @@ import archgraph as ag
 from archgraph import Network, rng
 from archgraph.errors import EvaluationFailed, SettingError, UnknownName
 from archgraph.metrics import macs
-from archgraph.overgrown import NewUnits, Point, SplitUnits, overgrow
+from archgraph.overgrown import NewUnits, Point, SplitUnits
 from archgraph.scoring import score_sites
 from archgraph.scoring.firefly import compatible, name_of, overlay_of, point_of
 from archgraph.scoring.overgrowth import Overgrowth
@@ -125,11 +125,11 @@ def test_public_scores() -> None:
 
 def test_what_cannot_grow_at_once_is_left_out_with_the_reason() -> None:
     network, _, _ = case("multilayer perceptron")
-    kept, refused = compatible(network, [SplitUnits("a", (0, 1)), NewUnits("b", 1), SplitUnits("a", (1,))])
-    assert kept == [SplitUnits("a", (0, 1)), NewUnits("b", 1)]
+    overlay, refused = compatible(network, [SplitUnits("a", (0, 1)), NewUnits("b", 1), SplitUnits("a", (1,))])
+    assert overlay.candidates == (SplitUnits("a", (0, 1)), NewUnits("b", 1))
     assert list(refused) == ["split a"]
     assert refused["split a"].startswith("cannot grow: ")
-    overgrow(network, kept)
+    assert overlay.base == network
 
 
 def test_a_graph_with_nothing_to_grow() -> None:

@@ -22,9 +22,10 @@ import torch
 from archgraph import Driver, Graph, Recipe, Study, Task, search
 from archgraph.errors import ArchGraphError
 from archgraph.evaluation import Epoch, Evaluator, Request
+from archgraph.spaces import Widths
 from archgraph.tasks import find
 from archgraph.workers.processes import start_context
-from optimizers import RandomSearch, SplittingDescent, SuccessiveHalving
+from optimizers import GeneratorBO, RandomSearch, SplittingDescent, SuccessiveHalving
 from tests.search.sameness import same
 
 NAME = "killed"
@@ -35,7 +36,8 @@ CONV = Graph.parse(
 RANDOM = RandomSearch.from_settings(CONV, {"candidates": "8"})
 GROWTH = SplittingDescent(CONV, stages=3, growth=0.5)
 HALVING = SuccessiveHalving(RANDOM, reduction=2, lookahead=3)
-DRIVERS: dict[str, Driver] = {"random": RANDOM, "growth": GROWTH, "halving": HALVING}
+BAYES = GeneratorBO(Widths(CONV, 0.5, 2.0), candidates=8, initial=4, lookahead=2)
+DRIVERS: dict[str, Driver] = {"random": RANDOM, "growth": GROWTH, "halving": HALVING, "generator-bo": BAYES}
 RECIPE = Recipe(lr=0.02, epochs=4, batch_size=64)
 
 

@@ -11,12 +11,15 @@ import torch
 
 from archgraph import Network, chain, ops
 from archgraph.errors import GraphError, SpaceError, Unsatisfied
+from archgraph.spaces.graph_ends import GraphEnds
 from archgraph.spaces.nas_bench_graph import (
     ARCHITECTURES,
     LINKS,
     OPERATIONS,
     Architecture,
     nas_bench_graph,
+    nas_bench_graph_network,
+    network,
     operations,
     representative,
     sketch,
@@ -127,3 +130,36 @@ def test_representatives_are_the_rows_of_the_table(data_root: Path) -> None:
     for row in range(0, len(links), 37):
         one = tuple(links[row]), tuple(OPERATIONS[number] for number in made[row])
         assert representative(*one) == one
+
+
+ENDS = GraphEnds(features=11, outputs=3, degree=5, pooled=False)
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"skip"}))
+def test_networks_train_on_what_the_sketches_show(operation: str) -> None:
+    """Layers and links are those of the sketch; a linear layer comes before and behind them."""
+    link, layers = (0, 0, 1, 1), (operation, "gcn", "fc", "skip")
+    found = network(link, layers, ends=ENDS, width=6)
+    drawn = sketch(link, layers)
+    for layer in ("layer1", "layer2", "layer3"):
+        assert type(found.op(layer)) is type(drawn.op(layer))
+    x, edges = torch.randn(7, 11), torch.tensor([[0, 1, 2, 3, 4], [1, 0, 3, 2, 0]])
+    outputs = Network.init(found, seed=2).to_torch()(x, edges)
+    outputs.sum().backward()
+    assert outputs.shape == (7, 3)
+    (merged,) = (node for node in found if isinstance(node.op, ops.Concat))
+    assert found.shape(merged.name).units == 18  # layers 2 and 3, and layer 1 by its skip connection
+
+
+def test_networks_without_edges() -> None:
+    found = network((0, 1, 1, 2), ("fc", "skip", "fc", "fc"), ends=ENDS, width=6)
+    assert found.inputs == ("x",)
+
+
+def test_the_space_of_networks() -> None:
+    seed = chain(ops.Input((11,)), ops.Linear(3))
+    found = nas_bench_graph_network(seed, width=6)
+    assert found.size == ARCHITECTURES
+    check_space(found, draws=4)
+    with pytest.raises(SpaceError, match="even"):
+        nas_bench_graph_network(seed, width=7)

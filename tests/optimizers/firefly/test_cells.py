@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -44,6 +45,8 @@ def test_none_at_all_and_those_of_a_chain() -> None:
 
 WRONG: dict[str, tuple[object, type[Exception], str]] = {
     "a text": ("found", SettingError, "cells are the copies of one cell"),
+    "a number": (5, SettingError, "cells are the copies of one cell"),
+    "numbers": ((1, 2), SettingError, "cells are the copies of one cell"),
     "one": (("p_",), SettingError, "two at least"),
     "no such beginning": (("p_", "r_"), UnknownName, "unknown beginning of names 'r_'"),
     "an empty beginning": (("", "q_"), UnknownName, "unknown beginning of names ''"),
@@ -55,7 +58,7 @@ WRONG: dict[str, tuple[object, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("given", "error", "message"), WRONG.values(), ids=WRONG)
-def test_copies_that_are_none(given: tuple[str, ...], error: type[Exception], message: str) -> None:
+def test_copies_that_are_none(given: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         FireflyDescent(BLOCKS, cells=given)
 

@@ -47,7 +47,7 @@ def test_rows_without_edges_are_zero():
     assert torch.equal(found, torch.zeros(2, 3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("change", ["edges", "in place", "rows", "nodes"])
+@pytest.mark.parametrize("change", ["edges", "in place", "rows", "nodes", "features", "features in place"])
 def test_what_is_kept_follows_what_is_read(change: str):
     edges, rows, x = EDGES.clone(), torch.tensor([0, 2, 5]), features()
     model = gcn(4, 3)
@@ -60,15 +60,32 @@ def test_what_is_kept_follows_what_is_read(change: str):
     optimizer = NaturalGradient(model, interval=1, ema=0.0)
     before = factor(optimizer)
     assert torch.equal(factor(optimizer), before)
+    assert torch.equal(factor(optimizer), before)  # from what is kept of features, too
     if change == "edges":
         edges = edges[:, 2:]
     elif change == "in place":
         edges[1, :2] = torch.tensor([5, 6])
     elif change == "rows":
         rows = torch.tensor([0, 2, 4])
+    elif change == "features":
+        x = features(seed=1)
+    elif change == "features in place":
+        x[2] *= 3.0
     else:
         x = torch.cat((x, torch.ones(1, 4, dtype=torch.float64)))
         edges = torch.cat((edges, torch.tensor([[9], [0]])), dim=1)
     after = factor(optimizer)
     assert error(after, before) > 1e-3
     assert torch.equal(after, factor(NaturalGradient(model, interval=1)))
+
+
+def test_features_that_stay_the_same_are_propagated_twice(monkeypatch: pytest.MonkeyPatch):
+    """The first time nobody knows that they will stay; of layers behind others features never do."""
+    calls: list[int] = []
+    plain = Propagation.apply
+    monkeypatch.setattr(Propagation, "apply", lambda self, x: calls.append(x.shape[1]) or plain(self, x))
+    x, model = features(), gcn(4, 5, 3)
+    optimizer = NaturalGradient(model, interval=1)
+    for _ in range(4):
+        optimizer.curvature(model(x, EDGES), rows=torch.tensor([0, 2, 5]))
+    assert (calls.count(4), calls.count(5)) == (2, 4)

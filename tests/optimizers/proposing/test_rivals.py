@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from optuna.samplers import GPSampler
 
-from archgraph import Graph
+from archgraph import Graph, Recipe, Report, Train
 from archgraph.errors import SettingError, SpaceError
+from archgraph.metrics import depth, params
+from archgraph.search import Goal, Setting, hypervolume
+from archgraph.spaces import Neighbourhood
 from optimizers import NSGA2, Evolution, LocalSearch, OptunaSampler, RandomSearch, Sobol
 from optimizers.nsga2 import crowding, fronts
 from optimizers.proposing import Proposer
@@ -47,10 +52,53 @@ def test_the_optimum_of_a_small_space_is_found(driver: Proposer) -> None:
     assert max(found) <= 0.01
 
 
+@pytest.mark.parametrize("goal", ["val.loss;latency<=10", "val.loss,params", "val.loss,params;latency<=10"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", pytest.param("gp", marks=pytest.mark.slow)])
+def test_samplers_of_optuna_are_told_of_objectives_and_constraints(sampler: str, goal: str) -> None:
+    """The latency is the width, which is above 10 at two of three random points; half of the proposals may explore."""
+    if sampler == "gp":
+        driver, count = OptunaSampler(SPACE, sampler=lambda seed: GPSampler(seed=seed, n_startup_trials=4)), 7
+    else:
+        driver, count = OptunaSampler(SPACE, sampler=sampler, lookahead=2), 30
+    asked = drive(driver, count, seed=2, goal=goal)
+    assert [one.key for one in asked] == [one.key for one in drive(driver, count, seed=2, goal=goal)]
+    assert len({SPACE.key(one.origin.values) for one in asked}) == count
+    if sampler == "tpe" and "latency" in goal:
+        assert sum(one.origin.values["width"] <= 10 for one in asked[-15:]) > 7
+
+
+@pytest.mark.parametrize(
+    ("sampler", "goal", "said"),
+    [("cmaes", "val.loss,params", "multi-objective"), (lambda seed: 3, "val.loss", "makes no sampler")],
+    ids=["one objective only", "no sampler"],
+)
+def test_samplers_that_cannot_be_used(sampler: Any, goal: str, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        drive(OptunaSampler(SPACE, sampler=sampler), 1, goal=goal)
+
+
+def test_nsga2_walks_the_neighbourhood_of_a_graph() -> None:
+    seed = SPACE.build({"width": 5, "act": "ReLU", "depth": 2})
+    space = Neighbourhood(seed, steps_drawn=3, max_nodes=12)
+    session = NSGA2(space, population=5).begin(Setting(Recipe(), 1, Goal.parse("val.loss", "params")))
+    points, hashes = [], set()
+    for _ in range(25):
+        request = session.ask()
+        assert isinstance(request, Train)
+        assert isinstance(request.subject, Graph)
+        assert str(request.subject) == request.origin.values["graph"]
+        assert [request.subject.shape(name).dims for name in request.subject.outputs] == [(3,)]
+        hashes.add(request.subject.hash)
+        metrics = {"val.loss": 1.0 / (1.0 + depth(request.subject)), "params": float(params(request.subject))}
+        points.append(tuple(metrics.values()))
+        session.tell(request, Report(request.key, metrics))
+    assert len(hashes) == 25
+    best = [hypervolume(part, (1.0, 300.0)) for part in (points[:5], points)]
+    assert best[1] > best[0]
+
+
 def test_known_constraints_are_kept_before_training() -> None:
     asked = drive(RandomSearch(SPACE), 20, goal="val.loss;params<=200")
-    from archgraph.metrics import params
-
     assert len(asked) == 20
     assert all(params(one.subject) <= 200 for one in asked if isinstance(one.subject, Graph))
     with pytest.raises(SpaceError, match="params<=2"):
