@@ -116,6 +116,9 @@ def methods(task: str) -> dict[str, Method]:
         "adam-64": Method(base.but(lr=0.01), 64),
         "self-natural-64": Method(natural.but(weight_decay=5e-3, **helped).but(epochs=100), 64),
         "self-natural-64-plain": Method(natural.but(weight_decay=5e-3, **helped).but(epochs=100), 64, False),
+        "self-natural-64-plain-reduce": Method(
+            natural.but(weight_decay=5e-3, **helped, **options(mode="reduce")).but(epochs=100), 64, False
+        ),
         "natural-plain": Method(natural, input_dropout=False),
         "adam-plain": Method(base.but(lr=0.01), input_dropout=False),
     }
@@ -123,8 +126,8 @@ def methods(task: str) -> dict[str, Method]:
 
 
 MAIN: Sequence[str] = (
-    *("natural", "natural-fast", "adam", "adam-tuned", "self-natural", "self-adam", "self-natural-64-plain"),
-    *("natural-64", "adam-64", "exact", "ssp-adam", "sgd", "ssp-sgd", "self-natural-64", "self-ssp-adam"),
+    *("natural", "natural-fast", "natural-fast-reduce", "adam", "adam-tuned", "exact", "ssp-adam", "sgd", "ssp-sgd"),
+    *("self-natural", "self-natural-reduce", "self-adam", "self-ssp-adam", "self-natural-64-plain-reduce"),
 )
 
 
@@ -253,7 +256,7 @@ def line(name: str, rows: Sequence[Row]) -> str:
     cpu = "".join(f"{mean((row[f'cpu_{place}'] for row in rows), 2):>11}" for place in range(4))
     each = statistics.fmean(1e3 * float(row["cpu"]) / int(row["epochs"]) for row in rows)
     return (
-        f"{name:<24}{len(rows):>3}{rows[0]['epochs']:>5}  {statistics.fmean(tests):6.2f} ±{spread:5.2f}"
+        f"{name:<30}{len(rows):>3}{rows[0]['epochs']:>5}  {statistics.fmean(tests):6.2f} ±{spread:5.2f}"
         f"  {mean((row['val_loss'] for row in rows), 3)} @{mean((row['best_epoch'] for row in rows), 0):>4}"
         f"{reach}{cpu}{each:8.1f}"
     )
@@ -265,7 +268,7 @@ def table(ledger: Ledger) -> str:
     for task in dict.fromkeys(row["task"] for row in ledger.rows):
         marks = MARKS.get(task, OTHER_MARKS)
         heads = "".join(f"{f'ep<{mark}':>10}" for mark in marks) + "".join(f"{f'cpu s<{mark}':>11}" for mark in marks)
-        lines += ["", f"{task}", f"{'method':<24}  n   ep   test acc, %    val loss, at {heads}   ms/ep"]
+        lines += ["", f"{task}", f"{'method':<30}  n   ep   test acc, %    val loss, at {heads}   ms/ep"]
         known = dict.fromkeys(row["method"] for row in ledger.rows if row["task"] == task)
         order = [name for name in methods(task) if name in known]
         lines += [line(name, ledger.find(task, name)) for name in order]
@@ -292,6 +295,7 @@ BARS: Sequence[tuple[str, str, int | None, str, float]] = (
     ("citeseer", "natural", None, ">=", 70.2),
     ("citeseer", "natural-fast", None, ">=", 70.2),
     ("citeseer", "self-natural-64-plain", None, ">=", 74.3),
+    ("citeseer", "self-natural-64-plain-reduce", None, ">=", 74.3),
 )
 """Task, method, which of the marks shall be reached (None: test accuracy), and the bar."""
 

@@ -22,7 +22,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from typing import Any
 import torch
 
 import archgraph as ag
-from archgraph.search import Budget, Driver, Goal
+from archgraph.search import Budget, Driver, Goal, Trial
 from archgraph.spaces import FlatGenerator, HierarchicalGenerator
 from archgraph.tasks import find
 from optimizers import GeneratorBO, RandomSearch
@@ -68,19 +67,18 @@ def methods(params: int, networks: int) -> dict[str, Driver]:
 def run(method: str, driver: Driver, options: argparse.Namespace) -> None:
     """Run a method, from where it was stopped, and append a row a network."""
     done = {int(row["number"]) for row in read(options.out) if row["method"] == method}
-    last = [time.process_time()]
 
-    def write(study: ag.Study, trial: Any) -> None:
-        spent, last[0] = time.process_time() - last[0], time.process_time()
+    def write(study: ag.Study, trial: Trial) -> None:
         if trial.number in done:
             return
         metrics = trial.metrics
         row = {"method": method, "number": trial.number, "values": json.dumps(trial.values, sort_keys=True)}
         row |= {name: metrics.get(name, "") for name in ("memory", "params", "macs")}
         row |= {name: metrics.get(f"val.{name}", "") for name in ("error", "accuracy")}
-        append(options.out, row | {"nodes": len(trial.graph), "cpu_seconds": spent})
+        append(options.out, row | {"nodes": len(trial.graph), "cpu_seconds": trial.ledger.cpu_seconds})
+        done.add(trial.number)
 
-    ag.search(
+    study = ag.search(
         driver,
         task=task(options),
         recipe=ag.Recipe(optimizer="adamw", lr=0.01, epochs=options.epochs, batch_size=50),
@@ -91,6 +89,8 @@ def run(method: str, driver: Driver, options: argparse.Namespace) -> None:
         device=options.device,
         callbacks=[write],
     )
+    for trial in study.trials:  # one may have been stored and not written, when it was stopped just then
+        write(study, trial)
 
 
 def read(file: Path) -> list[Row]:

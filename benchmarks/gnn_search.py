@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 from gcn_natural_gradient import gcn
-from tabular import METHODS
+from tabular import METHODS, driver_on
 from tabular import run as run_table
 from tabular import summary as table_summary
 
@@ -164,7 +164,7 @@ def main() -> None:
             for seed in range(options.seeds):
 
                 def ask(label: str = label, seed: int = seed, table: Tabular = table) -> Row:
-                    return run_table(table, label, *METHODS[label], seed, options.evaluations)
+                    return run_table(table, label, driver_on(table, *METHODS[label]), seed, options.evaluations)
 
                 answered.have({"task": table.name, "method": label, "seed": seed}, ask)
     trained = Rows(options.out, ("method", "seed", "candidates", "epochs"))

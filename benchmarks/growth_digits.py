@@ -13,7 +13,8 @@ widths that ``new-unit`` ends with (after three rounds, and after all) from fres
 Accuracies are those on test data, mean and standard deviation over seeds. The difference from GroMo is at equal
 parameters: from its accuracy in the same seed, read between its rounds, linear in the logarithm of parameters (beyond
 its last network, from that); mean and standard error. CPU seconds of growth are all but training: scores, line
-searches, rewrites; an uncounted run of one round comes first. Nothing is chosen by test data.
+searches, rewrites; an uncounted run of one round comes first. On a machine with other work both rise alike: compare
+growth with training, which is the same for all methods. Nothing is chosen by test data.
 
 With ``--out`` the rounds of every run are appended to the CSV file when it has finished, those that are there are not
 run again, and the table of all rows goes beside it.

@@ -10,8 +10,8 @@ best architecture less that of the best one trained so far, in percentage points
 on NAS-Bench-201 a true validation accuracy; after 200 epochs, and on NAS-Bench-Macro, the test accuracy, the only one
 that there is: these compare methods and estimate nothing. ``test`` is the regret of the final pick in test accuracy
 (after 200 epochs on NAS-Bench-201), the pick made by the column that was searched. Mean ranks are those of the regret
-at the end, over tasks, from means over seeds. ``ms`` is CPU time for a training, answer and driver together; a driver
-over the whole of a space looks at it in the first run (seconds), and goes on from there in the others.
+at the end, over tasks, from means over seeds, among the methods that were run on all of them. Times are another
+benchmark's (``bo_suggest.py``).
 
 ``graph-bo`` looks at all points of the first two spaces, and at a pool in the third, which has more; ``graph-bo-pool``
 looks at a pool of 200 everywhere. Its kernel and its normal scores were chosen on NAS-Bench-201 by prototypes with
@@ -26,7 +26,6 @@ import argparse
 import csv
 import importlib.metadata
 import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,15 +89,13 @@ def regrets(accuracies: Sequence[float], best: float) -> list[float]:
 
 def run(task: Tabular, label: str, driver: ag.Driver, seed: int, evaluations: int) -> Row:
     """Return the row of one run."""
-    begun = time.process_time()
     accuracies, study = trace(driver, task, seed, evaluations)
-    spent = time.process_time() - begun
     regret = regrets(accuracies, float(task.table.at(task.epochs)[COLUMN].max()))
     row: Row = {"task": task.name, "method": label, "seed": seed, "trainings": len(accuracies)}
     row |= {f"regret_{mark}": round(regret[min(mark, len(regret)) - 1], 5) for mark in MARKS if mark <= evaluations}
     tests = task.table.tests["accuracy"]
     row["test"] = round(100.0 * (float(tests.max()) - task.table.tested(study.best.graph)["accuracy"]), 5)
-    return row | {"ms": round(1e3 * spent / len(accuracies), 2)}
+    return row
 
 
 def summary(rows: Iterable[Row], methods: Sequence[str]) -> str:
@@ -111,16 +108,17 @@ def summary(rows: Iterable[Row], methods: Sequence[str]) -> str:
     last, lines, ranks = f"regret_{marks[-1]}", [], {}
     for task, found in held.items():
         lines += ["", f"{task}: regret in percentage points after trainings, mean over seeds"]
-        lines.append(f"{'method':<16} seeds " + "".join(f"{mark:>8}" for mark in marks) + "     ±s.e.    test     ms")
+        lines.append(f"{'method':<16} seeds " + "".join(f"{mark:>8}" for mark in marks) + "     ±s.e.    test")
         for name in (name for name in order if name in found):
             own = found[name]
             means = [statistics.fmean(float(row[f"regret_{mark}"]) for row in own) for mark in marks]
             spread = [float(row[last]) for row in own]
             error = statistics.stdev(spread) / len(spread) ** 0.5 if len(spread) > 1 else float("nan")
-            test, ms = (statistics.fmean(float(row[column]) for row in own) for column in ("test", "ms"))
+            test = statistics.fmean(float(row["test"]) for row in own)
             numbers = "".join(f"{mean:8.3f}" for mean in means)
-            lines.append(f"{name:<16} {len(own):5d} {numbers} {error:9.3f} {test:7.3f} {ms:6.1f}")
-        means = {name: statistics.fmean(float(row[last]) for row in own) for name, own in found.items()}
+            lines.append(f"{name:<16} {len(own):5d} {numbers} {error:9.3f} {test:7.3f}")
+        everywhere = [name for name in found if all(name in others for others in held.values())]
+        means = {name: statistics.fmean(float(row[last]) for row in found[name]) for name in everywhere}
         for place, name in enumerate(sorted(means, key=lambda one: means[one]), start=1):
             ranks.setdefault(name, []).append(place)
     lines += ["", "mean rank by the last regret: " + ", ".join(_ranked(ranks))]

@@ -139,7 +139,9 @@ def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
         return
     for check in done.checks:
         typer.echo(f"checked {check}")
-    typer.echo("\nLoad it anywhere, torch is all it needs:\n")
+    linked = "torch_geometric" in (place / "model.py").read_text(encoding="utf-8")
+    needed = "torch and torch-geometric are" if linked else "torch is"
+    typer.echo(f"\nLoad it anywhere, {needed} all it needs:\n")
     typer.echo(f"    import sys; sys.path.insert(0, {str(place.resolve())!r})")
     typer.echo("    from model import load")
     typer.echo("    model = load()")

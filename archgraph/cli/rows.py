@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 SIZES = ("units", "params", "macs", "depth")
 
-ROOM = 48
+ROOM = 56
 """Characters that a table for people has for the named parameters of a space; where they need more, files have them."""
 
 NUMBER = 6
@@ -85,8 +85,10 @@ def _values(trial: Trial, trials: Sequence[Trial]) -> Row:
     """Return the named parameters of the space that a trial was drawn from, where there is room for a column each."""
     values = [one.values for one in trials]
     names = dict.fromkeys(name for one in values for name in one)
-    widest = {name: max(len(name), *(_width(one[name]) for one in values if name in one)) for name in names}
-    return {name: trial.values.get(name) for name in names} if sum(widest.values()) + len(names) <= ROOM else {}
+    heads = {name: name.replace(".", ".\n") for name in names}
+    own = {name: [_width(one[name]) for one in values if name in one] for name in names}
+    room = sum(1 + max(*map(len, heads[name].split("\n")), *own[name], 0) for name in names)
+    return {heads[name]: trial.values.get(name) for name in names} if room <= ROOM else {}
 
 
 def _width(value: object) -> int:

@@ -52,8 +52,10 @@ def colours(dag: LeafDag, depth: int, direction: str = "both") -> tuple[Counter[
     held = list(dag.labels)
     counts = [Counter(held)]
     for level in range(1, depth + 1):
+        if level == 2:  # their lists would run into one another
+            held = [f"[{colour}]" for colour in held]
         texts = [_text(held, place, dag.reads[place], read_by[place], direction) for place in range(len(held))]
-        held = texts if level == 1 else [_hash(text) for text in texts]
+        held = texts if level == 1 else [f"[{_hash(text)}]" for text in texts]
         counts.append(Counter(held))
     return tuple(counts)
 

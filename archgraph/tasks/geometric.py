@@ -24,13 +24,13 @@ def form(folder: str, place: str, *names: str) -> Form:
     """Return a form of files called so: in ``folder/place`` of a root, or in ``place`` alone.
 
     Args:
-        folder: of a family of data sets, such as ``"amazon"``; any of its spellings is taken.
+        folder: of a family of data sets, such as ``"TUDataset"``; it may be in small letters.
         place: where the class looks below its root, such as ``"Photo/raw"``.
         *names: of the files.
     """
-    above = dict.fromkeys((folder, folder.capitalize(), folder.upper()))
+    above = dict.fromkeys((folder.lower(), folder))
     home = place.rpartition("/")[0]
-    folders = [f"{one}/{place}" for one in above] + ([place, home] if home else [folder])
+    folders = [f"{one}/{place}" for one in above] + ([place, home] if home else [])
     return Form("geometric", tuple(dict.fromkeys(folders)), {name: (name,) for name in names})
 
 

@@ -25,13 +25,12 @@ Content = tuple[Tensor, Tensor, Tensor]
 """Features, labels and edges."""
 
 
-def amazon_photo(*, seed: int = 0, data_root: str | Path | None = None, download: bool = True, split: int = 0) -> Task:
+def amazon_photo(*, seed: int = 0, data_root: str | Path | None = None, split: int = 0) -> Task:
     """Make the task of telling eight kinds of photo products, 7,650 nodes with 745 words and 119,081 links.
 
     Args:
         seed: chooses the nodes for validation, 30 of a class.
         data_root: the folder of data sets; the file lies in ``amazon/Photo/raw``, as PyTorch Geometric has it.
-        download: not used: the published file is not known by a hash.
         split: chooses the nodes for testing.
 
     Returns:
@@ -45,9 +44,7 @@ def amazon_photo(*, seed: int = 0, data_root: str | Path | None = None, download
     return _task("amazon-photo", "Amazon", "Photo", "amazon_electronics_photo.npz", 8, data_root, seed, split)
 
 
-def amazon_computers(
-    *, seed: int = 0, data_root: str | Path | None = None, download: bool = True, split: int = 0
-) -> Task:
+def amazon_computers(*, seed: int = 0, data_root: str | Path | None = None, split: int = 0) -> Task:
     """Make the task of telling ten kinds of computer products, 13,752 nodes with 767 words and 245,861 links.
 
     Args and errors are those of :func:`amazon_photo`; the file lies in ``amazon/Computers/raw``.
@@ -56,7 +53,7 @@ def amazon_computers(
     return _task("amazon-computers", "Amazon", "Computers", file, 10, data_root, seed, split)
 
 
-def coauthor_cs(*, seed: int = 0, data_root: str | Path | None = None, download: bool = True, split: int = 0) -> Task:
+def coauthor_cs(*, seed: int = 0, data_root: str | Path | None = None, split: int = 0) -> Task:
     """Make the task of telling 15 fields of computer scientists, 18,333 nodes with 6,805 words and 81,894 links.
 
     Args and errors are those of :func:`amazon_photo`; the file lies in ``coauthor/CS/raw``.
@@ -68,7 +65,7 @@ def _task(
     name: str, kind: str, title: str, file: str, classes: int, data_root: str | Path | None, seed: int, split: int
 ) -> Task:
     place = f"{title}/raw"
-    published = Published(f"{kind} {title}", (form(kind.lower(), place, file),), name, (), SOURCE)
+    published = Published(f"{kind} {title}", (form(kind, place, file),), name, (), SOURCE)
     x, y, edges = published.find(data_root).read_by(_reader(kind, title, place))
     graph = NodeGraph(x, y, edges, per_class(y, split=split, seed=seed))
     return Task(name, graph.splits(), Loss("cross-entropy"), (x.shape[1],), classes, graph=graph)

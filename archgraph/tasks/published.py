@@ -111,7 +111,7 @@ class Published:
         if not download:
             raise self._missing(given, "nothing is downloaded, as download=False")
         if not self.remotes:
-            raise self._missing(given, "it is not downloaded")
+            raise self._missing(given, "archgraph does not download it")
         target = cache_folder() / self.home
         try:
             fetch(self.remotes, target)

@@ -30,13 +30,12 @@ Content = tuple[Tensor, Tensor, Tensor, Tensor]
 """Features and membership of nodes, edges, labels of graphs."""
 
 
-def mutag(*, seed: int = 0, data_root: str | Path | None = None, download: bool = True, fold: int = 0) -> Task:
+def mutag(*, seed: int = 0, data_root: str | Path | None = None, fold: int = 0) -> Task:
     """Make the task of telling which of 188 molecules are mutagenic; 63 are not. A node is one of seven elements.
 
     Args:
         seed: chooses the graphs for validation, a tenth of all.
         data_root: the folder of data sets; the files lie in ``tudataset/MUTAG/raw``, as PyTorch Geometric has them.
-        download: not used: the published file is not known by a hash.
         fold: which tenth of the graphs is for testing, from 0; folds hold the classes in proportion.
 
     Returns:
@@ -53,7 +52,6 @@ def proteins(
     *,
     seed: int = 0,
     data_root: str | Path | None = None,
-    download: bool = True,
     fold: int = 0,
     attributes: bool = False,
 ) -> Task:
@@ -62,7 +60,6 @@ def proteins(
     Args:
         seed: chooses the graphs for validation, a tenth of all.
         data_root: the folder of data sets; the files lie in ``tudataset/PROTEINS/raw``.
-        download: not used: the published file is not known by a hash.
         fold: which tenth of the graphs is for testing, from 0.
         attributes: whether nodes have their measured attribute too, scaled by those of the graphs for training.
 
@@ -80,7 +77,6 @@ def enzymes(
     *,
     seed: int = 0,
     data_root: str | Path | None = None,
-    download: bool = True,
     fold: int = 0,
     attributes: bool = False,
 ) -> Task:
@@ -103,7 +99,7 @@ def _task(
 ) -> Task:
     parts = ("A", "graph_indicator", "graph_labels", "node_labels", *(("node_attributes",) if measured else ()))
     place = f"{title}/raw"
-    files = form("tudataset", place, *(f"{title}_{part}.txt" for part in parts))
+    files = form("TUDataset", place, *(f"{title}_{part}.txt" for part in parts))
     found = Published(title, (files,), title, (), SOURCE).find(data_root)
     x, membership, edges, y = found.read_by(_reader(title, place))
     rows = folds(y, fold=fold, seed=seed)

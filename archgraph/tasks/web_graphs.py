@@ -100,13 +100,12 @@ def _task(
     **options: Any,
 ) -> Task:
     names = (_NODES, _EDGES, *(f"{stem}_split_0.6_0.2_{number}.npz" for number in range(10)))
-    folder = "webkb" if kind == "WebKB" else "actor"
     remotes = tuple(
         Remote(name, f"{_URL}{'splits/' if name.endswith('.npz') else f'new_data/{stem}/'}{name}", f"sha256:{digest}")
         for name, digest in zip(names, _HASHES[stem], strict=True)
     )
-    home = f"{folder}/{place}"
-    published = Published(title, (form(folder, place, *names),), home, remotes, SOURCE)
+    files = form(kind, place, *names)
+    published = Published(title, (files,), files.folders[0], remotes, SOURCE)
     reader = _reader(kind, place, tuple(options.items()))
     x, y, edges, masks = published.find(data_root, download=download).read_by(reader)
     graph = NodeGraph(x, y, edges, published_split(masks, split))

@@ -33,8 +33,8 @@ from botorch.sampling.normal import SobolQMCNormalSampler
 
 __all__ = ["SAMPLES", "Acquisition", "improvement"]
 
-SAMPLES = 64
-"""Quasi-random samples of the posterior."""
+SAMPLES, SAMPLES_OF_SEVERAL = 64, 32
+"""Quasi-random samples of the posterior, of one objective and of each of several, where they are dear."""
 
 Term = Callable[[Tensor], Tensor]
 """Adds to an acquisition: from points [..., D] to numbers [...]."""
@@ -65,7 +65,8 @@ def improvement(
         pending: [B, D] points whose outcomes are awaited.
         seed: of the quasi-random samples.
     """
-    sampler = SobolQMCNormalSampler(torch.Size([SAMPLES]), seed=seed % (1 << 31))
+    samples = SAMPLES if objectives == 1 else SAMPLES_OF_SEVERAL
+    sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=seed % (1 << 31))
     constraints = [
         _slack(outcome, float(standard.centre[outcome]), float(standard.spread[outcome]))
         for outcome in range(objectives, len(standard.centre))

@@ -96,7 +96,8 @@ class Belief:
     def of(cls, gallery: Gallery, seen: Seen) -> Self:
         """Fit the processes to at least one observation."""
         scores = tuple(Scores.of(column) for column in seen.costs.T)
-        standard = Standard.of(seen.slack)
+        nothing = seen.slack.new_zeros(0)
+        standard = Standard.of(seen.slack) if seen.slack.shape[1] else Standard(nothing, nothing)
         Y = [score(column) for score, column in zip(scores, seen.costs.T, strict=True)]
         Y += list(standard(seen.slack).T)
         grams = gallery.grams(seen.rows, seen.rows, seen=seen.rows)

@@ -47,9 +47,9 @@ class Gallery:
         self.depth, self.direction, self._encode = depth, direction, encode
         self.keys: list[str] = []
         self.points: list[tuple[Mapping[str, Any], int | None]] = []
-        self.kinds: list[int] = []  # [G]
         self.firsts: list[int] = []  # [K] the first graph of every kind
         self._rows: dict[str, int] = {}
+        self._kinds: list[int] = []  # [G]
         self._looks: dict[tuple[bytes, ...], int] = {}
         self._numbers: list[dict[str, int]] = [{} for _ in range(depth + 1)]  # a level: the number of a colour
         self._counts: list[list[tuple[Any, ...]]] = [[] for _ in range(depth + 1)]  # places and numbers
@@ -62,6 +62,15 @@ class Gallery:
 
     def __contains__(self, key: str) -> bool:
         return key in self._rows
+
+    @property
+    def kinds(self) -> Tensor:  # [G]
+        """Return the number of every graph's kind."""
+        held = self._matrices.get(("kinds", 0))
+        if held is None or held[0] != len(self):
+            held = self._matrices["kinds", 0] = len(self), torch.tensor(self._kinds)
+        kinds: Tensor = held[1]
+        return kinds
 
     def row(self, key: str) -> int:
         """Return the number of the graph with a key."""
@@ -94,7 +103,7 @@ class Gallery:
         kind = self._looks.setdefault(tuple(look), len(self.firsts))
         if kind == len(self.firsts):
             self.firsts.append(self._rows[key])
-        self.kinds.append(kind)
+        self._kinds.append(kind)
         return self._rows[key]
 
     # ------------------------------------------------------------------ Gram matrices

@@ -8,8 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from gpytorch.kernels import Kernel
 from torch import Tensor
+
+from optimizers.bayesian.alone import load_botorch
+
+load_botorch()  # before the import below, which warns otherwise
+
+# ruff: noqa: E402
+from gpytorch.kernels import Kernel
 
 
 class GramKernel(Kernel):

@@ -65,7 +65,7 @@ class Scores:
 def _through(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     """Return the line through points at ``xs``, ascending, linear beyond the ends."""
     if len(xs) == 1:
-        return ys.expand(x.shape).clone()
+        return torch.full_like(x, float(ys))
     left = (torch.searchsorted(xs, x.contiguous(), right=True) - 1).clamp(0, len(xs) - 2)
     slope = (ys[left + 1] - ys[left]) / (xs[left + 1] - xs[left])
     return ys[left] + slope * (x - xs[left])

@@ -82,4 +82,6 @@ def _rows(found: Sequence[int | None] | map[int | None]) -> tuple[int, ...]:
 
 
 def _columns(numbers: Sequence[Sequence[float]]) -> Tensor:
-    return torch.tensor([tuple(one) for one in numbers], dtype=torch.float64).reshape(len(numbers), -1)
+    return torch.tensor([tuple(one) for one in numbers], dtype=torch.float64).reshape(
+        len(numbers), len(numbers[0]) if numbers else 0
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,6 +32,8 @@ TRIED = 256
 """Graphs, the best first, of which the first is taken that may be trained."""
 NAMED = 4
 """Colours that are told to have mattered."""
+SHOWN = 160
+"""Characters of a point that are told at most."""
 
 
 class GraphSource(Source):
@@ -98,7 +101,8 @@ class GraphSource(Source):
             return ""
         effects = list(self.effects(history).items())[:NAMED]
         mattered = "; ".join(f"{colour} ({effect:+.2g})" for colour, effect in effects)
-        return f"best expectation at {shown(best.values)}" + (f"; what mattered: {mattered}" if mattered else "")
+        point = shorten(shown(best.values), SHOWN, placeholder=" ...")
+        return f"best expectation at {point}" + (f"; what mattered: {mattered}" if mattered else "")
 
     # ------------------------------------------------------------------ the next graph
     def _suggested(self, history: History) -> Proposal:
@@ -108,7 +112,7 @@ class GraphSource(Source):
         rows = self._pool(history)
         value = screen(belief, rows, rng.derive(history.seed, "weights")) + self._terms(belief, rows, history)
         if rows is None:  # from kinds to graphs
-            value = value[torch.tensor(self.gallery.kinds)]
+            value = value[self.gallery.kinds]
         order = value.argsort(descending=True, stable=True).tolist()
         ranked = order if rows is None else [rows[place] for place in order]
         taken = self._taken(history)

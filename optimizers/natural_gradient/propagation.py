@@ -8,6 +8,7 @@ Letters: ``N`` nodes, ``E`` edges, ``K`` wanted rows, ``M`` entries that are not
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,15 +68,47 @@ class Propagation:
             rows: ``[K]``; None for all.
             record: of a propagating site.
         """
-        edges = (record.arguments["edge_index"], record.arguments.get("edge_weight"))
-        told = (tuple(getattr(one, "_version", 0) for one in edges), record.inputs.shape[0], record.inputs.dtype)
-        kept = record.site.kept
-        same = kept.get("told") == told and all(a is b for a, b in zip(kept["edges"], edges, strict=True))
-        if not (same and _equal(kept["rows"], rows)):
+        read, kept = _Read.of(record), record.site.kept
+        if kept.get("read") != read or not _equal(kept["rows"], rows):
             taken = cls.selecting(rows, record.inputs.shape[0], record.inputs).times(cls.of(record))
-            kept.update(told=told, edges=edges, rows=rows, taken=taken)
+            kept.update(read=read, rows=rows, taken=taken)
         found: Propagation = kept["taken"]
         return found
+
+    @classmethod
+    def starting(cls, rows: Tensor | None, record: Record, like: Tensor) -> Propagation:
+        """Return :meth:`selecting` of a call's outputs, kept for the next call with the same rows."""
+        told, kept = (record.shape[0], like.dtype), record.site.kept
+        if kept.get("started") != told or not _equal(kept["start rows"], rows):
+            start = cls.selecting(rows, record.shape[0], like)
+            kept.update({"started": told, "start rows": rows, "start": start})
+        found: Propagation = kept["start"]
+        return found
+
+    def through(self, record: Record) -> Propagation:
+        """Return the product with what a call multiplied with, kept for the next call on the same edges."""
+        if record.site.kind != "propagating":
+            return self
+        read, kept = _Read.of(record), record.site.kept
+        if kept.get("before") is not self or kept.get("read on the way") != read:
+            kept.update({"before": self, "read on the way": read, "through": self.times(Propagation.of(record))})
+        found: Propagation = kept["through"]
+        return found
+
+    def applied(self, record: Record) -> Tensor:  # [K, D]
+        """Return the product with what a call read; of features that stay the same it is computed twice, and kept."""
+        if record.inputs.requires_grad:
+            return self.apply(record.inputs)
+        kept, version = record.site.kept, record.inputs._version
+        features, when, by = kept.get("features", (None, 0, None))
+        if features is None or features() is not record.inputs or when != version or by is not self:
+            kept["features"] = (weakref.ref(record.inputs), version, self)
+            kept.pop("propagated", None)
+            return self.apply(record.inputs)
+        if "propagated" not in kept:
+            kept["propagated"] = self.apply(record.inputs)
+        known: Tensor = kept["propagated"]
+        return known
 
     def times(self, other: Propagation | None) -> Propagation:
         """Return the product with an ``[N, N]`` matrix; None is the identity.
@@ -106,6 +139,8 @@ class Propagation:
     def apply(self, values: Tensor) -> Tensor:  # [N, D] -> [K, D]
         """Return the product with what the nodes have, dense or sparse."""
         held = values.detach()
+        if held.layout == torch.strided and held.dtype == self.weight.dtype and held.ndim == 2:
+            return torch.sparse.mm(self._matrix(len(held)), held)
         if held.layout == torch.strided:
             picked = held.index_select(0, self.node)
         else:
@@ -114,9 +149,40 @@ class Propagation:
         picked = picked.to(self.weight.dtype) * self.weight.unsqueeze(1)
         return picked.new_zeros(self.count, values.shape[1]).index_add_(0, self.row, picked)
 
+    def _matrix(self, nodes: int) -> Tensor:  # [K, N]
+        """Return the matrix as torch has sparse ones; made once."""
+        made: Tensor | None = self.__dict__.get("_made")
+        if made is None or made.shape[1] != nodes:
+            places = torch.stack((self.row, self.node))
+            size = (self.count, nodes)
+            made = torch.sparse_coo_tensor(places, self.weight, size, check_invariants=False).coalesce()
+            self.__dict__["_made"] = made
+        return made
+
     def sums(self) -> Tensor:  # [K]
         """Return the sum of every row."""
         return self.weight.new_zeros(self.count).index_add_(0, self.row, self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """The edges that a call read; equal to another when the tensors are the same and were not changed in between."""
+
+    edges: tuple[Any, ...]
+    versions: tuple[int, ...]
+    told: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, record: Record) -> _Read:
+        edges = (record.arguments["edge_index"], record.arguments.get("edge_weight"))
+        versions = tuple(getattr(one, "_version", 0) for one in edges)
+        return cls(edges, versions, (record.inputs.shape[0], record.inputs.dtype))
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, _Read) and (self.versions, self.told) == (other.versions, other.told)
+        return same and all(a is b for a, b in zip(self.edges, other.edges, strict=True))  # type: ignore[attr-defined]
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _edges(layer: Any, record: Record) -> tuple[Tensor, Tensor | None]:

@@ -67,7 +67,7 @@ class Chain:
             before.shape != after.inputs.shape for before, after in pairwise(layers)
         ):
             return None
-        taken = Propagation.selecting(shares.rows, shares.count, outputs)
+        taken = Propagation.starting(shares.rows, layers[-1], outputs)
         inputs: list[Tensor] = []
         slopes: list[Tensor] = []
         for place in range(len(layers) - 1, -1, -1):
@@ -79,8 +79,8 @@ class Chain:
                 whole = taken.sums().unsqueeze(1)
                 slopes.insert(0, torch.where(whole != 0.0, taken.apply(slope) / whole, torch.zeros_like(whole)))
             sums = taken.sums()  # what the bias's 1 becomes
-            taken = taken.times(Propagation.of(record))
-            rows = taken.apply(record.inputs)
+            taken = taken.through(record)
+            rows = taken.applied(record)
             inputs.insert(0, rows if record.site.bias is None else torch.cat((rows, sums.unsqueeze(1)), dim=1))
         return cls(tuple(layers), tuple(inputs), tuple(slopes))
 

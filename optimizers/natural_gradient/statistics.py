@@ -18,7 +18,6 @@ Letters: ``N`` samples or nodes, ``K`` rows, ``D`` inputs (a bias's 1 among them
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import torch
@@ -101,27 +100,13 @@ def moment(rows: Tensor, weights: Tensor | None = None) -> Tensor:  # [K, D], [K
 def propagated(record: Record, shares: Shares | None) -> Tensor:  # [K, D]
     """Return what a graph layer's weights read after its propagation, or a linear layer's as it is.
 
-    Of features that stay the same it is computed twice, and kept.
-
     Args:
         record: of the call.
         shares: whose rows to return; all where there are none.
     """
     if record.site.kind != "propagating":
         return _to_dense(record.inputs.detach()).flatten(0, -2)
-    matrix = Propagation.reaching(None if shares is None else shares.rows, record)
-    if record.inputs.requires_grad:
-        return matrix.apply(record.inputs)
-    kept, version = record.site.kept, record.inputs._version
-    features, when, of = kept.get("features", (None, 0, None))
-    if features is None or features() is not record.inputs or when != version or of is not matrix:
-        kept["features"] = (weakref.ref(record.inputs), version, matrix)
-        kept.pop("propagated", None)
-        return matrix.apply(record.inputs)
-    if "propagated" not in kept:
-        kept["propagated"] = matrix.apply(record.inputs)
-    known: Tensor = kept["propagated"]
-    return known
+    return Propagation.reaching(None if shares is None else shares.rows, record).applied(record)
 
 
 def _patches(layer: nn.Module, x: Tensor) -> Tensor:  # [N, C, ...] -> [N, P, C * kernel]

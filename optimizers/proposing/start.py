@@ -9,6 +9,7 @@ from typing import Any
 from archgraph.errors import SettingError, SpaceError
 from archgraph.graph import Graph
 from archgraph.search import Study, Trial
+from archgraph.search.ranking import TIES
 from archgraph.spaces import Space, Value
 
 Start = Mapping[str, Any] | Graph | Trial | Study
@@ -48,7 +49,7 @@ def best(study: Study) -> list[Trial]:
     """Return the best trials of a study that were made from values, one a point.
 
     First count those trained by more of their recipe, then those that break the constraints less, then the objectives,
-    the most important first.
+    the most important first, then what decides among equals for :attr:`Study.best`, too.
 
     Args:
         study: an earlier search over a space.
@@ -59,8 +60,9 @@ def best(study: Study) -> list[Trial]:
     goal = study.goal
 
     def rank(trial: Trial) -> tuple[float, ...]:
-        costs = (one.cost(trial.metrics) for one in goal.objectives)
-        return (-trial.share, goal.violation(trial.metrics), *(math.inf if cost != cost else cost for cost in costs))
+        metrics = trial.metrics
+        costs = (math.inf if cost != cost else cost for cost in goal.costs(metrics))
+        return (-trial.share, goal.violation(metrics), *costs, *(metrics.get(name, 0.0) for name in TIES))
 
     good = [trial for trial in study if trial.ok and trial.values]
     if not good:

@@ -57,6 +57,24 @@ def test_a_whole_comparison(tmp_path: Path) -> None:
     assert study.facts["seed"] == 1 and "low=0.5" in record["command"]
 
 
+@pytest.mark.slow
+def test_growth_is_compared_with_searches_over_a_space(tmp_path: Path) -> None:
+    drivers = ("--drivers", "splitting,generator-bo,grow-best,evolution")
+    named = ("generator_bo.initial=2", "grow_best.search=generator-bo", "grow_best.initial=2", "grow_best.best=2")
+    settings = ("--set", "space=widths", "grow-best.growth=net2wider", "grow-best.growth.growth=0.5", *named)
+    limit = ("--budget", "evaluations=5", "--seeds", "1", "--recipe", "epochs=1", "--device", "cpu")
+    ran = run("compare", "digits", *drivers, *limit, *settings, "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    trials = json.loads((tmp_path / "raw.json").read_text())["trials"]
+    stages = {label: [one["stage"] for one in trials if one["driver"] == label] for label in drivers[1].split(",")}
+    assert stages["generator-bo"] == stages["evolution"] == [0] * 5
+    assert stages["splitting"] == [0, 1, 2, 3, 4][: len(stages["splitting"])]
+    assert stages["grow-best"][:3] == [0, 0, 1]
+    sizes = {label: [one["params"] for one in trials if one["driver"] == label] for label in stages}
+    assert sizes["grow-best"][:2] == sizes["generator-bo"][:2]
+    assert all(one.get("values.conv2d1") for one in trials if one["driver"] == "generator-bo")
+
+
 def test_settings_go_to_who_has_them() -> None:
     graph = seed_graph(find("digits"))
     labels = ["splitting", "random-splitting", "random-search"]

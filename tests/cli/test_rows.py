@@ -24,12 +24,12 @@ class Small(Space):
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        return {"width": Int(1, 9), "share": Float(0.0, 1.0), "kind": Choice(self.kinds)}
+        return {"width": Int(1, 9), "odd.share": Float(0.0, 1.0), "kind": Choice(self.kinds)}
 
     def resolve(self, choose: Any) -> dict[str, Any]:
         found = {"width": choose("width", self.domains["width"])}
         if found["width"] % 2:
-            found["share"] = choose("share", self.domains["share"])
+            found["odd.share"] = choose("odd.share", self.domains["odd.share"])
         return found | {"kind": choose("kind", self.domains["kind"])}
 
     def build(self, values: Mapping[str, Any], seed: int = 0) -> Graph:
@@ -45,16 +45,18 @@ def test_values_are_columns() -> None:
     study = run(Small(("plain", "other")))
     assert {trial.values["width"] % 2 for trial in study} == {0, 1}
     rows = trial_rows(study.trials)
-    assert {"width", "share", "kind"} < set(rows[0])
+    assert {"width", "odd.\nshare", "kind"} < set(rows[0])
     for trial, row in zip(study, rows, strict=True):
-        assert {name: row[name] for name in trial.values} == trial.values
-        assert (row["share"] is None) == (trial.values["width"] % 2 == 0)
+        assert {name: row[name.replace(".", ".\n")] for name in trial.values} == trial.values
+        assert (row["odd.\nshare"] is None) == (trial.values["width"] % 2 == 0)
     found = file_rows("random-search", study.trials, {})
-    assert all(row["values.share"] == trial.values.get("share") for row, trial in zip(found, study, strict=True))
+    assert all(
+        row["values.odd.share"] == trial.values.get("odd.share") for row, trial in zip(found, study, strict=True)
+    )
     assert columns(found).index("values.kind") < columns(found).index("train_macs")
 
 
 def test_long_values_are_in_files_only() -> None:
     study = run(Small(("a kind of layers that nobody could give a short name", "other")))
-    assert not {"width", "share", "kind"} & set(trial_rows(study.trials)[0])
+    assert not {"width", "odd.\nshare", "kind"} & set(trial_rows(study.trials)[0])
     assert [row["values.kind"] for row in file_rows("", study.trials, {})] == [one.values["kind"] for one in study]

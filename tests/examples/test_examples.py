@@ -26,7 +26,6 @@ def test_grow_digits(tmp_path: Path) -> None:
     assert (tmp_path / "best" / "model.py").is_file()
 
 
-@pytest.mark.filterwarnings("ignore:node")  # so little training leaves noise
 def test_grow_best(capsys: pytest.CaptureFixture[str]) -> None:
     study = load("grow_best").main(evaluations=6, epochs=1)
     assert [trial.stage for trial in study][:4] == [0, 0, 0, 1]

@@ -138,7 +138,7 @@ def test_every_op_there_is_can_be_exported(form: str, tmp_path: Path) -> None:
     assert check.startswith("model.")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)], ids=str)
 def test_every_op_on_graphs_can_be_exported(dtype: torch.dtype, tmp_path: Path) -> None:
     of = graph_cases().to(dtype)
     (check,) = export(of, tmp_path).checks

@@ -192,7 +192,7 @@ def test_graphs_and_folds(cache: Path, tmp_path: Path) -> None:
 
 
 def test_attributes_are_scaled_by_the_graphs_for_training(cache: Path, tmp_path: Path) -> None:
-    lay_graphs(tmp_path / "ENZYMES/raw", "ENZYMES", measured=18)
+    lay_graphs(tmp_path / "TUDataset/ENZYMES/raw", "ENZYMES", measured=18)
     plain, task = (find(f"enzymes:{more}", data_root=tmp_path) for more in ("fold=2", "fold=2,attributes=True"))
     assert plain.input_shape == (2,) and task.input_shape == (20,) and task.graphs is not None
     known = torch.isin(task.graphs.membership, task.graphs.rows["train"])

@@ -194,7 +194,6 @@ SHIPPED = [name for name in sorted(set(DRIVERS) - ELSEWHERE) if DRIVERS.get(name
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:node")  # so few samples are noise
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_driver_of_this_package_keeps_its_promises(name: str) -> None:
     check_driver(small(name), task=TASK, recipe=RECIPE)
@@ -213,7 +212,6 @@ SETTINGS: dict[str, Driver] = {
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:node")
 @pytest.mark.parametrize("driver", SETTINGS.values(), ids=SETTINGS)
 def test_so_they_do_with_other_settings(driver: Driver) -> None:
     check_driver(driver, task=TASK, recipe=RECIPE)

@@ -97,10 +97,9 @@ def test_layers_that_came_with_a_cell_grow_alike_later() -> None:
     """The second stage widens what the first one has put in: in both copies, or in none."""
     x = torch.randn(70, 6, generator=torch.Generator().manual_seed(5))
     task = Task.from_tensors("cells", x, (x[:, 0] * x[:, 1] > 0).long(), loss="cross-entropy", outputs=2)
-    driver = FireflyDescent(
-        CELLS, kinds="new+layer", cells="repeated", growth=0.9, layer_width=2, new_units=2, descent_steps=8, stages=3
-    )
-    study = search(driver, task=task, recipe=Recipe(epochs=2, lr=0.01, batch_size=16), seed=1)
+    settings = {"growth": 0.9, "layer_width": 2, "new_units": 2, "descent_steps": 5, "stages": 2, "halves": False}
+    driver = FireflyDescent(CELLS, kinds="new+layer", cells="repeated", **settings)  # type: ignore[arg-type]
+    study = search(driver, task=task, recipe=Recipe(epochs=1, lr=0.01, batch_size=16), seed=2)
     inserted = widened = False
     for trial in study:
         copies = grown_cells(CELLS, trial.graph, cells_of(CELLS, COPIES))

@@ -124,9 +124,9 @@ def test_bumps(kinds: tuple[str, ...], seed: int, stages: int, low: float, high:
 
 
 def test_a_stage_in_which_nothing_helps_is_tried_once_more_carefully() -> None:
-    hasty = bumps(0, partial(FireflyDescent, kinds="new", stages=3, careful=False), 200)
+    hasty = bumps(0, partial(FireflyDescent, kinds="new", stages=3, careful=False), 100)
     assert "lowers the loss" in hasty.stopped or "was rejected" in hasty.stopped
-    careful = bumps(0, partial(FireflyDescent, kinds="new", stages=3), 200)
+    careful = bumps(0, partial(FireflyDescent, kinds="new", stages=3), 100)
     assert careful.stopped == "all 3 stages are done"
     again = careful.trials[len(hasty)]
     assert again.measured is not None and again.measured < 0.0

@@ -47,17 +47,18 @@ def test_rows_without_edges_are_zero():
     assert torch.equal(found, torch.zeros(2, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("mode", ["conv", "reduce"])
 @pytest.mark.parametrize("change", ["edges", "in place", "rows", "nodes", "features", "features in place"])
-def test_what_is_kept_follows_what_is_read(change: str):
+def test_what_is_kept_follows_what_is_read(change: str, mode: str):
     edges, rows, x = EDGES.clone(), torch.tensor([0, 2, 5]), features()
-    model = gcn(4, 3)
+    model = gcn(4, 3) if mode == "conv" else gcn(4, 5, 3)
 
     def factor(optimizer: NaturalGradient) -> Tensor:
         optimizer.curvature(model(x, edges), rows=rows)
         state = optimizer.state[model.layers[0].lin.weight]
         return state["input_rows"].mT @ state["input_rows"] if "input_rows" in state else state["input_factor"]
 
-    optimizer = NaturalGradient(model, interval=1, ema=0.0)
+    optimizer = NaturalGradient(model, interval=1, ema=0.0, mode=mode)
     before = factor(optimizer)
     assert torch.equal(factor(optimizer), before)
     assert torch.equal(factor(optimizer), before)  # from what is kept of features, too
@@ -76,7 +77,7 @@ def test_what_is_kept_follows_what_is_read(change: str):
         edges = torch.cat((edges, torch.tensor([[9], [0]])), dim=1)
     after = factor(optimizer)
     assert error(after, before) > 1e-3
-    assert torch.equal(after, factor(NaturalGradient(model, interval=1)))
+    assert torch.equal(after, factor(NaturalGradient(model, interval=1, mode=mode)))
 
 
 def test_features_that_stay_the_same_are_propagated_twice(monkeypatch: pytest.MonkeyPatch):

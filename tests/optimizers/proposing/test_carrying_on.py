@@ -74,6 +74,8 @@ def test_carrying_on_after_an_interruption(driver: Proposer, task: Task, tmp_pat
 
     alone = run(driver, task)
     assert len({SPACE.key(trial.values) for trial in alone}) >= NUMBER - 2
+    assert alone.stopped.startswith("the budget is spent")
+    assert ("what mattered, by length" in alone.stopped) == isinstance(driver, GeneratorBO)
     url = f"sqlite:///{tmp_path}/runs.db"
     with pytest.raises(Interrupted):
         run(driver, task, storage=url, callbacks=[interrupt])

@@ -14,7 +14,7 @@ from archgraph.errors import SettingError, SpaceError
 from archgraph.metrics import depth, params
 from archgraph.search import Goal, Setting, hypervolume
 from archgraph.spaces import Neighbourhood
-from optimizers import NSGA2, Evolution, LocalSearch, OptunaSampler, RandomSearch, Sobol
+from optimizers import NSGA2, Evolution, GeneratorBO, LocalSearch, OptunaSampler, RandomSearch, Sobol
 from optimizers.nsga2 import crowding, fronts
 from optimizers.proposing import Proposer
 from tests.optimizers.proposing.small import SPACE, cost, drive
@@ -59,12 +59,12 @@ def test_samplers_of_optuna_are_told_of_objectives_and_constraints(sampler: str,
     if sampler == "gp":
         driver, count = OptunaSampler(SPACE, sampler=lambda seed: GPSampler(seed=seed, n_startup_trials=4)), 7
     else:
-        driver, count = OptunaSampler(SPACE, sampler=sampler, lookahead=2), 30
+        driver, count = OptunaSampler(SPACE, sampler=sampler, lookahead=2), 40 if "latency" in goal else 20
     asked = drive(driver, count, seed=2, goal=goal)
     assert [one.key for one in asked] == [one.key for one in drive(driver, count, seed=2, goal=goal)]
     assert len({SPACE.key(one.origin.values) for one in asked}) == count
     if sampler == "tpe" and "latency" in goal:
-        assert sum(one.origin.values["width"] <= 10 for one in asked[-15:]) > 7
+        assert sum(one.origin.values["width"] <= 10 for one in asked[-20:]) > 10
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,12 @@ def test_known_constraints_are_kept_before_training() -> None:
     asked = drive(RandomSearch(SPACE), 20, goal="val.loss;params<=200")
     assert len(asked) == 20
     assert all(params(one.subject) <= 200 for one in asked if isinstance(one.subject, Graph))
-    with pytest.raises(SpaceError, match="params<=2"):
-        drive(RandomSearch(SPACE), 1, goal="val.loss;params<=2")
+
+
+@pytest.mark.parametrize("driver", [RandomSearch(SPACE), GeneratorBO(SPACE)], ids=lambda one: type(one).__name__)
+def test_a_constraint_that_nothing_keeps_names_the_nearest_point(driver: Proposer) -> None:
+    with pytest.raises(SpaceError, match=r"params<=2.0 \(the nearest by 9, at width=1, act='\w+', depth=1\)"):
+        drive(driver, 1, goal="val.loss;params<=2")
 
 
 def test_wrong_settings_are_refused() -> None:
