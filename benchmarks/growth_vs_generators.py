@@ -3,9 +3,10 @@
     nice python benchmarks/growth_vs_generators.py --seeds 3 --storage sqlite:///runs/growth_vs_generators.db
 
 Growth (splitting, firefly) starts from a small convolutional network and pays for every score and every line search.
-The generator is the hierarchical one, for networks of at most 8,000 parameters; evolution and
-Gaussian-process search draw from it. ``bo+firefly`` and ``bo+splitting`` spend half of the budget on that search and
-the rest on growing the best network that it found. A driver ``graph-bo`` is added where it is installed.
+The generator is the hierarchical one, for networks of at most 8,000 parameters; evolution and Gaussian-process search
+draw from it. ``bo+firefly`` and ``bo+splitting`` spend half of the budget on that search and the rest on growing the
+best network that it found; with the usual 8e9 a single score of firefly's on such a network is the rest, so that
+nothing grown is trained. A driver ``graph-bo`` is added where it is installed.
 
 Every training is 8 epochs (AdamW, cosine, batches of 100) of 1100 digits; 200 others choose the pick of a run, which is
 measured once on the 497 test images. The budget counts multiply-accumulates of everything: training, scoring,
