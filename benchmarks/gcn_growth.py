@@ -8,7 +8,7 @@ Two GCN layers, ReLU between, dropout of .5 before both, weight decay 5e-4 on th
 1609.02907), the public split. ``width-W`` are trained from fresh weights. All others start at 4 hidden units and double
 them twice, to 8 and 16, early: after 30 and 60 epochs of 200 by Adam (0.01), after 10 and 20 of 80 by natural gradient
 (0.1), whose factors go through the rewrites. (When to grow was chosen by validation accuracy: grown halfway, methods
-were 1 to 3 points lower.) Of every training the network with the lowest validation loss is kept, and grown; test
+were 0.2 to 3.7 points lower.) Of every training the network with the lowest validation loss is kept, and grown; test
 accuracy is that of the last one, in percent, mean and standard deviation over seeds. A method may stop growing before:
 ``grown`` is how often it grew on average.
 

@@ -110,7 +110,7 @@ class Rows:
         row = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in make().items()}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+            writer = csv.DictWriter(stream, list(self.held[0] if self.held else row), lineterminator="\n")
             if not self.held:
                 writer.writeheader()
             writer.writerow(row)

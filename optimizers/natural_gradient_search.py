@@ -57,6 +57,7 @@ class Joint(Space):
     settings: Mapping[str, Domain]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", dict(self.settings))  # which can be copied
         both = [name for name in self.space.domains if name in self._prefixed]
         if both:
             raise SpaceError(f"parameter {both[0]!r} is of the space and of the optimizer", got=", ".join(both))

@@ -45,7 +45,8 @@ class GraphBO(Proposer):
         initial: random graphs to begin with.
         kernel: how graphs are compared: ``"wl"``, ``"wl-oa"`` (histogram intersection), ``"descriptors"``,
             ``"values"``, or sums and products: ``"wl+descriptors"``, ``"wl*values"``. By default ``"wl"``; where
-            layers differ in width, which colours do not tell, ``"wl+descriptors"``.
+            layers differ in width, which colours do not tell, ``"wl+descriptors"``. Where graphs are sketches that do
+            not show all of what a point says, or equal graphs are trained with very different luck, add ``values``.
         depth: of the colours, 0 for labels alone.
         direction: of the neighbours that make a colour: ``"both"``, ``"in"`` or ``"out"``.
         pool: graphs that are looked at for a suggestion.

@@ -7,6 +7,9 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from archgraph import rng
 from archgraph.errors import SpaceError
 from archgraph.search.pareto import non_dominated
@@ -82,7 +85,14 @@ def whole(space: Space, kernel: str, depth: int, direction: str) -> Gallery:
         held = {}
     name = kernel, depth, direction
     if name not in held:
-        held[name] = gallery = Gallery(kernel, space.encode, depth=depth, direction=direction)
+        itself = weakref.ref(space)  # the gallery must not keep it alive
+
+        def encode(values: Mapping[str, Any]) -> NDArray[np.float64]:
+            alive = itself()
+            assert alive is not None
+            return alive.encode(values)
+
+        held[name] = gallery = Gallery(kernel, encode, depth=depth, direction=direction)
         hang(gallery, space, (Proposal(values) for values in space.points()))
     return held[name]
 
