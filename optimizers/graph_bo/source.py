@@ -8,6 +8,7 @@ from functools import cached_property
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 TRIED = 256
 """Graphs, the best first, of which the first is taken that may be trained."""
+ALIKE = 2
+"""Trainings of graphs that the kernel cannot tell apart, after which others go first."""
 NAMED = 4
 """Colours that are told to have mattered."""
 SHOWN = 160
@@ -114,7 +117,7 @@ class GraphSource(Source):
         if rows is None:  # from kinds to graphs
             value = value[self.gallery.kinds]
         order = value.argsort(descending=True, stable=True).tolist()
-        ranked = order if rows is None else [rows[place] for place in order]
+        ranked = self._alike_last(order if rows is None else [rows[place] for place in order], belief)
         taken = self._taken(history)
         if needs_samples(belief):
             ranked = self._sampled(belief, ranked, taken, history)
@@ -129,6 +132,18 @@ class GraphSource(Source):
             return None
         seed = rng.derive(history.seed, "pool")
         return hang(self.gallery, self.space, varied(self.space, history, self.driver.pool, seed))
+
+    def _alike_last(self, ranked: list[int], belief: Belief) -> list[int]:
+        """Return a ranking with the graphs last that look like one that was trained :data:`ALIKE` times.
+
+        Where like graphs differ by luck alone, the best of them would be proposed in all of its spellings.
+        """
+        kinds, seen = self.gallery.kinds.numpy(), belief.seen
+        times = np.bincount(kinds[[*seen.rows, *seen.bad, *seen.pending]], minlength=len(self.gallery.firsts))
+        places = np.array(ranked)
+        worn = times[kinds[places]] >= ALIKE
+        found: list[int] = np.concatenate([places[~worn], places[worn]]).tolist()
+        return found
 
     def _sampled(self, belief: Belief, ranked: list[int], taken: Counter[int], history: History) -> list[int]:
         """Return the best of a ranking in the order of the sampled acquisition, then the rest."""
