@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from archgraph.metrics import params
 from archgraph.registry import DRIVERS
 from archgraph.search import Goal, Setting
 from archgraph.spaces import Neighbourhood
+from archgraph.spaces.live_dag import live_dag
 from archgraph.spaces.nas_bench_201 import nas_bench_201, operations
 from archgraph.tasks import find
 from archgraph.testing import check_driver
@@ -98,6 +100,22 @@ def test_pending_graphs_are_not_proposed_again() -> None:
     asked = [session.ask() for _ in range(4)]
     graphs = [one.subject for one in asked if isinstance(one, Train) and isinstance(one.subject, Graph)]
     assert len({graph.hash for graph in graphs}) == 4
+
+
+def test_it_does_not_train_one_graph_in_all_its_spellings() -> None:
+    """Cells of one layer are the best, and of those some have luck: they are trained twice, not for ever."""
+    session = begun(GraphBO(CELLS, whole=0, pool=60, **SMALL))
+    rows = []
+    for number in range(22):
+        request = session.ask()
+        assert isinstance(request, Train)
+        assert isinstance(request.subject, Graph)
+        dag = live_dag(request.subject)
+        rows.append((dag.labels, dag.reads))
+        luck = 0.01 * (number * 7 % 5)
+        session.tell(request, Report("", {"val.loss": 1.0 + luck if len(dag.labels) != 3 else 0.1 + luck}))
+    assert max(Counter(rows[5:]).values()) <= 2
+    assert sum(len(labels) == 3 for labels, _ in rows) >= 3
 
 
 def test_when_all_fails_it_goes_on() -> None:
