@@ -196,6 +196,7 @@ def test_the_file_is_a_program_that_needs_no_archgraph(tmp_path: Path) -> None:
     assert "Linear(in_features=3, out_features=5" in shown and shown.endswith("20 parameters\n")
 
 
+@pytest.mark.slow
 def test_a_model_that_imports_archgraph_fails_the_check(tmp_path: Path) -> None:
     of = small()
     export(of, tmp_path)
@@ -207,6 +208,7 @@ def test_a_model_that_imports_archgraph_fails_the_check(tmp_path: Path) -> None:
             verify(of, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_changed_bit_of_the_weights_fails_the_check(tmp_path: Path) -> None:
     of = small()
     export(of, tmp_path)

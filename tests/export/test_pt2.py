@@ -35,6 +35,7 @@ def small() -> Network:
     return network("x = Input((3,))\na = Linear(5)(x)\nb = BatchNorm()(a)\nreturn b\n")
 
 
+@pytest.mark.slow
 def test_a_small_network_at_batches_of_four_and_one(tmp_path: Path) -> None:
     done = export(small(), tmp_path, "pt2", example=torch.randn(4, 3))
     assert [path.name for path in done.files] == ["model.pt2"]

@@ -142,6 +142,7 @@ def test_its_driver_searches_its_task_from_the_command_line(site: Path) -> None:
     assert "no swish is left" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_its_driver_searches_its_task_from_python(site: Path) -> None:
     code = """
 import archgraph as ag

@@ -15,6 +15,7 @@ from tests.search.kills import DRIVERS, NAME, RECIPE, Launched, Life, as_child, 
 from tests.search.sameness import same
 
 
+@pytest.mark.slow
 def test_a_kill(tmp_path: Path) -> None:
     assert survive(tmp_path, driver="random", workers=2, kills=1, launch=as_child) == 1
 

@@ -296,7 +296,13 @@ RUNS: dict[str, tuple[Driver, Recipe]] = {
 }
 
 
-@pytest.mark.parametrize(("driver", "recipe"), RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize(
+    ("driver", "recipe"),
+    [
+        pytest.param(*run, id=name, marks=() if name in ("splitting, adamw, best", "failures") else pytest.mark.slow)
+        for name, run in RUNS.items()
+    ],
+)
 def test_a_killed_search_carries_on_as_if_nothing_had_happened(
     driver: Driver, recipe: Recipe, task: Task, tmp_path: Path
 ) -> None:
