@@ -16,6 +16,7 @@ from archgraph.registry import WEIGHT_OPTIMIZERS
 from archgraph.search import read_settings
 
 OWN = tuple(field.name for field in fields(Recipe) if field.name != "options")
+_NO_SETTINGS = ("params", "module")  # what an optimizer is given and no text can say
 
 
 def read_recipe(texts: Mapping[str, str], base: Recipe | None = None) -> Recipe:
@@ -32,12 +33,12 @@ def read_recipe(texts: Mapping[str, str], base: Recipe | None = None) -> Recipe:
     base = base or Recipe()
     own = read_settings(Recipe, {name: text for name, text in texts.items() if name in OWN})
     kind = WEIGHT_OPTIMIZERS.get(own.get("optimizer", base.optimizer))
-    taken = inspect.signature(kind).parameters
+    taken = {name: one for name, one in inspect.signature(kind).parameters.items() if name not in _NO_SETTINGS}
     anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
     options: dict[str, Any] = {}
     for name in texts.keys() - set(OWN):
         if name not in taken and not anything:
-            raise UnknownName.among("setting of the recipe", name, {*OWN, *taken} - {"params"})
+            raise UnknownName.among("setting of the recipe", name, {*OWN, *taken})
         options[name] = _literal(texts[name])
     kept = dict(base.options) if own.get("optimizer", base.optimizer) == base.optimizer else {}
     recipe = base.but(**own, options={**kept, **options})

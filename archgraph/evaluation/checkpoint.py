@@ -209,7 +209,8 @@ def _digest(tensors: Mapping[str, Tensor]) -> bytes:
     digest = hashlib.sha256()
     for label, tensor in sorted(tensors.items()):
         digest.update(f"{label} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        flat = tensor.contiguous().as_strided((tensor.numel(),), (1,))  # a single entry may have any stride
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.digest()
 
 

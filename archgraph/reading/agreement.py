@@ -52,7 +52,8 @@ def first_run(model: nn.Module, inputs: Batch) -> nn.Module:
 
 def _bits(tensor: Tensor) -> Tensor:
     """Return the bytes of a tensor: NaN is equal to itself."""
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    flat = tensor.detach().contiguous().as_strided((tensor.numel(),), (1,))  # a single entry may have any stride
+    return flat.view(torch.uint8)
 
 
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
-from archgraph.errors import SettingError, UnknownName
+from archgraph.errors import ArchGraphError, SettingError, UnknownName
 from archgraph.graph import Graph
 from archgraph.search.driver import read_value
 from archgraph.spaces import Space
@@ -32,7 +32,7 @@ def find_space(name: str, graph: Graph, settings: Mapping[str, str]) -> Space:
 
     Raises:
         UnknownName: when there is no such space, or no such setting of it.
-        SettingError: when a value cannot be used, or what is registered makes no space.
+        SettingError: when a value cannot be used, or what is registered fails or makes no space.
     """
     entry, known = _entry(name), space_settings(name)
     hints = get_type_hints(vars(entry)["__init__"] if isinstance(entry, type) else entry)
@@ -42,7 +42,16 @@ def find_space(name: str, graph: Graph, settings: Mapping[str, str]) -> Space:
             raise UnknownName.among(f"setting of space {name!r}", one, known)
         values[one] = read_value(text, hints.get(one, Any), f"setting {one!r} of space {name!r}", known[one])
     seeds = inspect.signature(entry).parameters.keys() - known.keys()
-    space = entry(*([graph] if seeds else []), **values)
+    try:
+        space = entry(*([graph] if seeds else []), **values)
+    except ArchGraphError:
+        raise
+    except Exception as error:
+        raise SettingError(
+            f"space {name!r} cannot be made: {type(error).__name__}: {error}",
+            expected="a Space, or a function that takes the seed graph or nothing and returns one",
+            hint="decorate a function that asks for parameters with @archgraph.space",
+        ) from error
     if not isinstance(space, Space):
         raise SettingError(f"what is registered as space {name!r} makes none", expected="a Space", got=repr(space))
     return space

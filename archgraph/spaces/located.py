@@ -23,9 +23,11 @@ def located(place: str) -> Any:
 
     Raises:
         UnknownName: when nothing is registered so, or the file or module defines nothing of that name.
-        SpaceError: when there is no such file or module, or it fails.
+        SpaceError: when there is no such file or module, it fails, or a file is named without what it defines.
     """
     where, colon, name = place.rpartition(":")
+    if not colon and place.endswith(".py"):
+        raise SpaceError(f"{place!r} names a file, and no space in it", expected="file.py:name")
     if not colon:
         return SPACES.get(place)
     try:

@@ -46,6 +46,11 @@ class GraphSet:
                 raise DataError(f"a set of graphs has wrong {what}", expected=expected, got=got)
 
     def _rules(self) -> Iterator[tuple[str, bool, object, object]]:
+        tensors = {"features": self.x, "labels": self.y, "edges": self.edge_index, "membership": self.membership}
+        for what, given in tensors.items():
+            yield what, isinstance(given, Tensor), "a tensor", type(given).__name__
+        yield "features", self.x.ndim == 2, "[N, D] floating point", list(self.x.shape)
+        yield "labels", self.y.ndim == 1, "[G] int64", _kind(self.y)
         nodes, graphs, edges, own = len(self.x), len(self), self.edge_index, self.membership
         yield "features", self.x.ndim == 2 and self.x.is_floating_point(), "[N, D] floating point", _kind(self.x)
         yield "features", finite(self.x), "numbers", "NaN or inf"

@@ -51,6 +51,9 @@ class NodeGraph:
                 raise DataError(f"a graph of nodes has wrong {what}", expected=expected, got=got)
 
     def _rules(self) -> Iterator[tuple[str, bool, object, object]]:
+        for what, given in (("features", self.x), ("labels", self.y), ("edges", self.edge_index)):
+            yield what, isinstance(given, Tensor), "a tensor", type(given).__name__
+        yield "features", self.x.ndim == 2, "[N, D] floating point", list(self.x.shape)
         nodes, edges = len(self), self.edge_index
         yield "features", self.x.ndim == 2 and self.x.is_floating_point(), "[N, D] floating point", _kind(self.x)
         yield "features", finite(self.x), "numbers", "NaN or inf"

@@ -58,7 +58,8 @@ class _Pickler(pickle.Pickler):
         plain = value.cpu().resolve_conj().resolve_neg().contiguous()
         if not plain.numel():
             return _empty, (value.dtype, tuple(value.shape))
-        memory = pickle.PickleBuffer(plain.reshape(-1).view(torch.uint8).numpy().data)
+        flat = plain.as_strided((plain.numel(),), (1,))  # a single entry may have any stride, but bytes may not
+        memory = pickle.PickleBuffer(flat.view(torch.uint8).numpy().data)
         return _over, (memory, value.dtype, tuple(value.shape))
 
 

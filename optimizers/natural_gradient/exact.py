@@ -91,6 +91,8 @@ class ExactNaturalGradient(Optimizer):
     ) -> None:
         """Compute the direction of the next step.
 
+        Where gradients are not finite it is the gradient.
+
         Args:
             outputs: of the forward pass, their graph still alive.
             value: the loss, without any scaling for low precision.
@@ -119,6 +121,9 @@ class ExactNaturalGradient(Optimizer):
                 )
                 for (one, group), slope in zip(trained, slopes, strict=True)
             ]
+            if not all(bool(grad.isfinite().all()) for grad in grads):  # the training has diverged, as it then shows
+                self._found = {one: (grad, grad) for one, grad in zip(parameters, grads, strict=True)}
+                return
             last = [self.state[one].get("natural", torch.zeros_like(one)) for one in parameters]
             solution = conjugate_gradients(
                 lambda vector: fisher(vector) + first["damping"] * vector,

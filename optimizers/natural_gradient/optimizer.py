@@ -114,11 +114,23 @@ class NaturalGradient(Optimizer):
         group |= {"mode": mode, "ema": ema, "interval": interval, "inverse_interval": inverse_interval, "rank": rank}
         group |= {"every_row": every_row, "fisher": fisher, "samples": samples, "unlabelled": unlabelled}
         super().__init__(params, group | {"adaptive": adaptive, "seed": seed})
-        for settings in self.param_groups:
-            check(settings)
         if module is not None:
             self.attach(module)
             self._attached.recorder.install(module)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; layers of the attached module that it trains are looked at from the next forward pass on.
+
+        Raises:
+            SettingError: when a setting of the group cannot be used.
+        """
+        check(self.defaults | param_group)
+        super().add_param_group(param_group)
+        if self._attachment is not None:
+            root, hooked = self._attachment.root, self._attachment.recorder.hooked
+            self.attach(root)
+            if hooked:
+                self._attached.recorder.install(root)
 
     # ------------------------------------------------------------------ the module
     _attachment: Attachment | None = None
@@ -293,7 +305,11 @@ class NaturalGradient(Optimizer):
     def _directions(self) -> Directions:
         grads = dict(self._grads())
         blocks = [block for block in self._attached.every() if any(one in grads for one in block.parameters)]
-        if grads and not any(block.known(self.state.get(one, {})) for block in blocks for one in block.parameters):
+        if (
+            grads
+            and not any(block.known(self.state.get(one, {})) for block in blocks for one in block.parameters)
+            and all(bool(grad.isfinite().all()) for grad in grads.values())  # else outputs were no numbers: it diverged
+        ):
             raise SettingError(
                 "natural gradient was told no curvature", hint="optimizer.curvature(outputs) before loss.backward()"
             )

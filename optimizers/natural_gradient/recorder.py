@@ -74,10 +74,15 @@ class Recorder:
             self._finalizer = None
         self._handles = []
 
+    @property
+    def hooked(self) -> bool:
+        """Whether its hooks are on the modules."""
+        return bool(self._handles)
+
     @contextlib.contextmanager
     def installed(self, root: nn.Module) -> Iterator[None]:
         """Have hooks on the modules within this block only; hooks that are there already stay."""
-        if self._handles:
+        if self.hooked:
             yield
             return
         self.install(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from archgraph.errors import SettingError
@@ -14,11 +15,14 @@ Rule = tuple[Callable[[Any], bool], str]
 
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
-        ("lr", "damping", "kl_clip", "weight_decay", "unlabelled"), (lambda value: value >= 0.0, "0 or more")
+        ("lr", "damping", "kl_clip", "weight_decay", "unlabelled"), (lambda value: 0.0 <= value < inf, "0 or more")
     ),
     **dict.fromkeys(("momentum", "ema"), (lambda value: 0.0 <= value < 1.0, "from 0 to below 1")),
-    **dict.fromkeys(("interval", "inverse_interval", "samples"), (lambda value: value >= 1, "1 or more")),
-    "rank": (lambda value: value >= 0, "0 or more"),
+    **dict.fromkeys(
+        ("interval", "inverse_interval", "samples"),
+        (lambda value: value >= 1 and value == int(value), "a whole number, 1 or more"),
+    ),
+    "rank": (lambda value: value >= 0 and value == int(value), "a whole number, 0 or more"),
     "mode": (lambda value: value in MODES, ", ".join(MODES)),
     "fisher": (lambda value: value in FISHERS, ", ".join(FISHERS)),
 }
@@ -31,5 +35,12 @@ def check(group: Mapping[str, Any]) -> None:
         SettingError: for the first that cannot.
     """
     for name, (fits, wanted) in _RULES.items():
-        if not fits(group[name]):
+        if not _fits(fits, group[name]):
             raise SettingError(f"natural gradient: {name} cannot be used", expected=wanted, got=repr(group[name]))
+
+
+def _fits(rule: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return bool(rule(value))
+    except (TypeError, ValueError, OverflowError):  # no number, or none that is whole
+        return False

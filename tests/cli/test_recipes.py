@@ -50,6 +50,7 @@ WRONG: dict[str, tuple[dict[str, str], type[ArchGraphError], list[str]]] = {
     "huge batches": ({"batch_size": "1" + "0" * 20}, SettingError, ["batch_size must be a whole", "batch_size=128"]),
     "a rate beyond float32": ({"lr": "1e300"}, SettingError, ["lr must be a number, positive and at most", "lr=0.01"]),
     "a rate beyond floats": ({"lr": "1e999"}, SettingError, ["lr must be a number", "got:      inf"]),
+    "a module": ({"optimizer": "natural-gradient", "module": "5"}, UnknownName, ["setting of the recipe 'module'"]),
     "betas": ({"betas": "3"}, SettingError, ["option 'betas' is 2 numbers", "betas=(0.9, 0.999)"]),
     "betas out of range": ({"betas": "(3, 4)"}, SettingError, ["adam", "Invalid beta"]),
     "a switch": ({"compile": "yes"}, SettingError, ["'compile'", "bool, for example False"]),

@@ -25,6 +25,9 @@ number = 3
 def small(p):
     return chain(ops.Input((3,)), ops.Linear(p.int("width", 2, 6)))
 
+def undecorated(p):
+    return chain(ops.Input((3,)), ops.Linear(p.int("width", 2, 6)))
+
 def seeded(graph: Graph, most: int = 5):
     return space(lambda p: chain(ops.Input((3,)), ops.Linear(p.int("width", 1, most)), *map(graph.op, ["linear2"])))
 """
@@ -67,6 +70,10 @@ def test_what_cannot_be_found(own: Path, tmp_path: Path) -> None:
         located(f"{tmp_path / 'none.py'}:small")
     with pytest.raises(SpaceError, match="cannot be read: ModuleNotFoundError"):
         located("archgraph.spaces.nowhere:small")
+    with pytest.raises(SpaceError, match=r"own.py' names a file, and no space in it(.|\n)*file.py:name"):
+        located(str(own))
+    with pytest.raises(SettingError, match=r"undecorated' cannot be made: AttributeError(.|\n)*@archgraph.space"):
+        find_space(f"{own}:undecorated", GRAPH, {})
     with pytest.raises(SettingError, match="is no space and makes none"):
         find_space(f"{own}:number", GRAPH, {})
     (tmp_path / "broken.py").write_text("1 / 0")

@@ -213,3 +213,11 @@ def test_a_manifest_is_a_text_for_people(tmp_path: Path) -> None:
     table = json.loads(manifest.read_text())
     assert table["packs"] == [pack.name]
     assert table["network"]["a.bias"] == [0, hash_of(groups["network"]["a.bias"])]
+
+
+# ------------------------------------------------------------------ strides
+def test_one_entry_may_have_any_stride(artifacts: Artifacts) -> None:
+    odd = torch.arange(16.0)[3::16].reshape(1, 1).as_strided((1, 1), (8, 8))
+    assert odd.is_contiguous() and hash_of(odd) == hash_of(torch.tensor([[3.0]]))
+    name = put_groups(artifacts, {"network": {"a": odd}})
+    assert read_group(artifacts, name, "network")["a"].tolist() == [[3.0]]

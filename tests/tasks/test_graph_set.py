@@ -69,6 +69,8 @@ WRONG = {
     "nodes in no order": ({"membership": torch.tensor([0, 0, 1, 0, 2, 2, 2, 2, 3, 3])}, "in order"),
     "a graph in two splits": ({"rows": ROWS | {"val": torch.tensor([0])}}, "one split at most"),
     "a split of other graphs": ({"rows": ROWS | {"val": torch.tensor([4])}}, "graphs 0 to 3"),
+    "features in an array": ({"x": torch.rand(10, 5).numpy()}, "ndarray"),
+    "one label for all": ({"y": torch.tensor(1)}, "labels"),
     "labels that are no numbers": ({"y": torch.rand(4)}, "int64"),
 }
 

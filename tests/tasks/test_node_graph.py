@@ -54,6 +54,8 @@ def test_it_moves_to_a_gpu_as_a_whole() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"x": torch.tensor(1.0)}, "features"),
+        ({"x": torch.zeros(7, 3).numpy()}, r"features(.|\n)*a tensor(.|\n)*ndarray"),
         ({"x": torch.zeros(7)}, "features"),
         ({"x": torch.zeros(7, 3, dtype=torch.int64)}, "features"),
         ({"y": torch.zeros(6).long()}, r"labels(.|\n)*\[7\] int64(.|\n)*\[6\] int64"),
@@ -67,7 +69,22 @@ def test_it_moves_to_a_gpu_as_a_whole() -> None:
         ({"rows": rows(val=torch.tensor([6]))}, "rows of split 'val'(.|\n)*1 without"),
         ({"rows": rows(val=torch.tensor([5]))}, "in one split at most"),
     ],
-    ids=["x", "x type", "y", "y type", "edges", "edge", "negative", "splits", "row", "mask", "unlabelled", "twice"],
+    ids=[
+        "number",
+        "array",
+        "x",
+        "x type",
+        "y",
+        "y type",
+        "edges",
+        "edge",
+        "negative",
+        "splits",
+        "row",
+        "mask",
+        "unlabelled",
+        "twice",
+    ],
 )
 def test_refuses(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):

@@ -67,3 +67,13 @@ def test_what_is_missing_is_said():
         ExactNaturalGradient(model).step()
     with pytest.raises(SettingError):
         ExactNaturalGradient(model, damping=-1.0)
+
+
+def test_a_loss_that_is_no_number_is_no_error_of_the_system():
+    model = gcn(4, 3)
+    optimizer = ExactNaturalGradient(model)
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    told(model, optimizer)
+    optimizer.step()
+    assert not all(torch.isfinite(one).all() for one in model.parameters())

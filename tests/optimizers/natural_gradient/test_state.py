@@ -102,6 +102,21 @@ def test_groups_have_their_own_damping_and_rate():
     assert float(large.diagonal().mean()) != pytest.approx(float(small.diagonal().mean()))
 
 
+def test_a_group_that_is_added_later_has_curvature_and_is_checked():
+    model = gcn(4, 5, 3)
+    layers = [list(layer.parameters()) for layer in model.layers]
+    whole = NaturalGradient([{"params": one} for one in layers], module=model)
+    twin = gcn(4, 5, 3)
+    twin.load_state_dict(model.state_dict())
+    parts = NaturalGradient(list(twin.layers[0].parameters()), module=twin)
+    with pytest.raises(SettingError, match="damping"):
+        parts.add_param_group({"params": list(twin.layers[1].parameters()), "damping": -1.0})
+    parts.add_param_group({"params": list(twin.layers[1].parameters())})
+    advance(model, whole, 3)
+    advance(twin, parts, 3)
+    assert list(parts.information()) == list(whole.information()) and same(model, twin)
+
+
 def test_a_scheduler_changes_the_rate_alone():
     model = gcn(4, 5, 3)
     optimizer = NaturalGradient(model, momentum=0.0, kl_clip=0.0, interval=100)

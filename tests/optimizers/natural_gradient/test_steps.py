@@ -262,7 +262,8 @@ def test_information_and_spectra():
 @pytest.mark.parametrize(
     "bad",
     [{"lr": -1.0}, {"momentum": 1.0}, {"damping": -1.0}, {"ema": 1.0}, {"interval": 0}, {"mode": "kfac"},
-     {"fisher": "true"}, {"samples": 0}, {"rank": -1}],
+     {"fisher": "true"}, {"samples": 0}, {"rank": -1}, {"lr": float("inf")}, {"damping": "much"}, {"interval": 2.5},
+     {"kl_clip": float("nan")}, {"ema": None}, {"rank": float("inf")}],
     ids=str,
 )  # fmt: skip
 def test_settings_that_cannot_be(bad: dict[str, Any]):
@@ -281,3 +282,11 @@ def test_what_is_missing_is_said():
         untold.step()
     with pytest.raises(SettingError, match="groups"):
         blind.attach(gcn(4, 3))
+
+
+def test_outputs_that_are_no_numbers_at_once_are_left_to_the_loss():
+    model = gcn(4, 3)
+    optimizer = NaturalGradient(model)
+    told(model, optimizer, features() * torch.nan)
+    optimizer.step()  # says nothing of a curvature that nobody told: the gradient is no number, as it is with Adam
+    assert not torch.isfinite(flat(model)).any()
