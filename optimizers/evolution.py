@@ -37,7 +37,11 @@ class Evolution(Proposer):
         check_count("population", self.population)
         check_count("sample", self.sample)
         if self.sample > self.population:
-            raise SettingError("sample cannot be greater than the population", got=(self.sample, self.population))
+            raise SettingError(
+                "sample cannot be greater than the population",
+                got=f"sample={self.sample}, population={self.population}",
+                hint=f"sample={max(1, self.population // 4)}",
+            )
         if isinstance(self.crossover, bool) or not 0.0 <= self.crossover <= 1.0:
             raise SettingError("crossover must be a probability", expected="0 to 1", got=repr(self.crossover))
 

@@ -64,12 +64,14 @@ class Outcome:
         for trial in self.trials:
             if trial.failure:
                 typer.echo(f"trial {trial.number} failed: {trial.failure}")
-        typer.echo(f"stopped: {self.study.stopped}")
+        typer.echo("stopped: " + self.study.stopped.replace("; ", "\n         "))
         if any(trial.feasible for trial in self.trials):
             best = self.study.best
             quality = "accuracy" if "accuracy" in self.tests[best.number] else "loss"
             tested = f"test {quality} {self.tests[best.number][quality]:.4f}"
             typer.echo(f"best:    trial {best.number}, {aims(self.study, best)}, {tested}")
+            if best.values:
+                typer.echo("         at " + ", ".join(f"{name}={value}" for name, value in best.values.items()))
         for line in remarks(self.study):
             typer.echo(line)
 

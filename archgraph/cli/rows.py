@@ -14,6 +14,9 @@ SIZES = ("units", "params", "macs", "depth")
 ROOM = 56
 """Characters that a table for people has for the named parameters of a space; where they need more, files have them."""
 
+GAINS = 28
+"""Characters of the columns of a growth."""
+
 NUMBER = 6
 """Characters of a real number in a table."""
 
@@ -87,8 +90,9 @@ def _values(trial: Trial, trials: Sequence[Trial]) -> Row:
     names = dict.fromkeys(name for one in values for name in one)
     heads = {name: name.replace(".", ".\n") for name in names}
     own = {name: [_width(one[name]) for one in values if name in one] for name in names}
+    most = ROOM - GAINS * any(one.predicted is not None or one.measured is not None for one in trials)
     room = sum(1 + max(*map(len, heads[name].split("\n")), *own[name], 0) for name in names)
-    return {heads[name]: trial.values.get(name) for name in names} if room <= ROOM else {}
+    return {heads[name]: trial.values.get(name) for name in names} if room <= most else {}
 
 
 def _width(value: object) -> int:

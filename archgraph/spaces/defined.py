@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -161,14 +162,16 @@ class Defined(Space):
         return graph
 
     def _failed(self, error: Exception, asked: Asked) -> SpaceError:
-        told = isinstance(error, ArchGraphError)
-        what = error.what if isinstance(error, ArchGraphError) else f"{type(error).__name__}: {error}"
+        where = f"space {self.name!r} has no graph at {shown(asked.values)}"
+        if not isinstance(error, ArchGraphError):
+            return SpaceError(f"{where}: {type(error).__name__}: {error}", hint=_line_of(error, self.function))
+        invalid = "leave such values out by p.require(...) or @ag.space(skip_invalid=True)"
         return SpaceError(
-            f"space {self.name!r} has no graph at {shown(asked.values)}: {what}",
-            expected=error.expected if told else None,  # type: ignore[attr-defined]
-            got=error.got if told else None,  # type: ignore[attr-defined]
-            hint=error.hint if told else None,  # type: ignore[attr-defined]
-            place=error.place if told else None,  # type: ignore[attr-defined]
+            f"{where}: {error.what}",
+            expected=error.expected,
+            got=error.got,
+            hint=error.hint or (invalid if isinstance(error, GraphError) else None),
+            place=error.place,
         )
 
     # ------------------------------------------------------------------ as a value
@@ -250,6 +253,13 @@ def space(function: Build | None = None, /, **settings: Any) -> Any:
     (12, {'depth': 1, 'width0': 16})
     """
     return Defined(function, **settings) if function is not None else lambda build: Defined(build, **settings)
+
+
+def _line_of(error: Exception, function: Build) -> str | None:
+    """Return the last line of the build function's own file that an error came through."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"line {lines[-1].lineno} of {file}: {lines[-1].line}" if lines else None
 
 
 def _rebuilt(function: Build, settings: dict[str, Any]) -> Defined:

@@ -93,8 +93,7 @@ class _Search:
             if self._observe({})[1] is None:
                 return
         raise SpaceError(
-            f"no values in {len(self._traces)} tries meet the requirements of the space",
-            expected=refused.what,
+            f"no values in {len(self._traces)} tries meet the requirements of the space; {refused.what}",
             got=f"for example {refused.got}",
             hint="widen a domain or drop a requirement",
         ) from refused

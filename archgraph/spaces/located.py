@@ -37,7 +37,7 @@ def located(place: str) -> Any:
     except Exception as error:
         raise SpaceError(
             f"space {place!r} cannot be read: {type(error).__name__}: {error}",
-            expected="file.py:name or package.module:name",
+            expected=None if where.endswith(".py") else "file.py:name or package.module:name",
         ) from error
     if not hasattr(module, name):
         raise UnknownName.among(f"name in {where}", name, [one for one in vars(module) if not one.startswith("_")])

@@ -52,7 +52,7 @@ class Mixture:
         """Return the values with the same shares that add up to one."""
         given = {name: float(values[name]) for name in self.names}
         if not given or abs(sum(given.values()) - 1.0) < 10.0 ** (3 - DIGITS):
-            return given  # they do, but for rounding
+            return {name: round(one, DIGITS) for name, one in given.items()}  # they do, but for rounding
         return {name: round(one, DIGITS) for name, one in zip(self.names, self.shares(values).values(), strict=True)}
 
 

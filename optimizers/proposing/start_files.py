@@ -51,7 +51,9 @@ def _points(file: Path) -> list[Start]:
             return [Graph.parse(text)]
         except ArchGraphError as error:
             raise SettingError(
-                f"{str(file)!r} has no graph to begin with: {error.what}", hint=error.hint, place=error.place
+                f"{str(file)!r} has no graph to begin with: {error.what}",
+                hint=error.hint or "start takes .graph files, .json files of points, and studies as URL#name",
+                place=error.place,
             ) from None
     try:
         held: Any = json.loads(text)

@@ -246,3 +246,20 @@ def test_a_space_of_one_point() -> None:
     assert (single.size, single.draw(0), single.encode({}).shape) == (1, {}, (0,))
     assert single.decode([]) == single.mutate({}, 0) == {}
     assert list(single.points()) == [{}]
+
+
+def test_a_failure_says_its_line_and_an_invalid_graph_the_way_out() -> None:
+    @space
+    def fails(p: Parameters) -> Graph:
+        width = p.int("width", 2, 4)
+        raise ValueError(f"not {width}")
+
+    with pytest.raises(SpaceError, match=r"(?s)at width=\d: ValueError: not \d.*test_defined.py: raise ValueError"):
+        fails.draw(0)
+
+    @space
+    def invalid(p: Parameters) -> Graph:
+        return chain(ops.Input((1, 8, 8)), ops.Conv2d(4, kernel_size=p.int("kernel", 9, 11)))
+
+    with pytest.raises(SpaceError, match=r"(?s)at kernel=.*skip_invalid=True"):
+        invalid.draw(0)

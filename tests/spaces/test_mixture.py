@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archgraph.spaces.mixture import Mixture, draw_kind
@@ -19,6 +19,7 @@ def test_a_single_kind_has_no_parameter() -> None:
     assert only.merge({"N": 3}) == {}
 
 
+@example((1 / 3, 1 / 3, 1 / 3))
 @given(st.tuples(*[st.floats(0.0, 1.0)] * 3))
 def test_shares_add_up_to_one_and_stay(given_shares: tuple[float, float, float]) -> None:
     values = dict(zip(THREE.names, given_shares, strict=True))
