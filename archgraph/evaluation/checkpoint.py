@@ -21,6 +21,7 @@ from archgraph.evaluation.report import Epoch
 from archgraph.files import make_folder, write
 from archgraph.graph import Graph
 from archgraph.net import Network, State
+from archgraph.octets import octets
 
 FORMAT = "archgraph checkpoint 1"
 _RECORD, _DIGEST = "record", "sha256"
@@ -209,8 +210,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> bytes:
     digest = hashlib.sha256()
     for label, tensor in sorted(tensors.items()):
         digest.update(f"{label} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        flat = tensor.contiguous().as_strided((tensor.numel(),), (1,))  # a single entry may have any stride
-        digest.update(flat.view(torch.uint8).numpy().data)
+        digest.update(octets(tensor).numpy().data)
     return digest.digest()
 
 

@@ -12,6 +12,7 @@ from archgraph.errors import ExportError
 from archgraph.export.python import MODEL_FILE, WEIGHTS_FILE, state_views
 from archgraph.export.trial import Batch, Example, answers, reference, sample, told
 from archgraph.net import Network
+from archgraph.octets import octets
 
 GROUP = 2**24
 """Bytes of weights that are compared at once: so much of a file, or one tensor, is in memory."""
@@ -132,14 +133,7 @@ def same_bits(first: Tensor, second: Tensor) -> bool:
     """Whether two tensors of the CPU have the same type, shape and bits: NaN equals itself and 0 differs from -0."""
     if first.dtype != second.dtype or first.shape != second.shape:
         return False
-    return torch.equal(_bytes(first), _bytes(second))
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    flat = tensor.contiguous().reshape(-1)
-    if len(flat) == 1:  # a single entry may have any stride, but bytes may not
-        flat = flat.clone(memory_format=torch.contiguous_format)
-    return flat.view(torch.uint8)
+    return torch.equal(octets(first), octets(second))
 
 
 def difference(ours: Tensor, theirs: Tensor) -> str:

@@ -17,6 +17,7 @@ from archgraph.files import write
 from archgraph.graph import Edit, Graph, TensorSpec
 from archgraph.net.inherit import has_fresh, inherit
 from archgraph.net.lowering import lower, source
+from archgraph.octets import octets
 
 GRAPH_FILE = "graph.graph"
 WEIGHTS_FILE = "weights.safetensors"
@@ -102,7 +103,7 @@ class Network:
         digest = hashlib.sha256("\n".join(lines).encode())
         for name, tensor in sorted(self._weights.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(_bits(tensor).numpy().tobytes())
+            digest.update(octets(tensor).numpy().tobytes())
         return digest.hexdigest()
 
     # ------------------------------------------------------------------ changing
@@ -218,7 +219,7 @@ class Network:
         return self is other or (
             self._graph == other._graph
             and all(
-                tensor.dtype == other._weights[key].dtype and torch.equal(_bits(tensor), _bits(other._weights[key]))
+                tensor.dtype == other._weights[key].dtype and torch.equal(octets(tensor), octets(other._weights[key]))
                 for key, tensor in self._weights.items()
             )
         )
@@ -263,11 +264,3 @@ def init_node(graph: Graph, name: str, seed: int) -> dict[str, Tensor]:
         torch.default_generator.manual_seed(rng.derive(seed, "init", name))  # of the CPU alone
         state = graph.op(name).module(*graph.input_shapes(name)).state_dict()
     return {key: state[key] for key in specs}
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    """Return the bytes of a tensor: 0 differs from -0, and NaN is equal to itself."""
-    flat = tensor.cpu().contiguous().reshape(-1)
-    if len(flat) == 1:  # a single entry may have any stride, but bytes may not
-        flat = flat.clone(memory_format=torch.contiguous_format)
-    return flat.view(torch.uint8)

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from archgraph.errors import DataError, GraphError
 from archgraph.net import Network
 from archgraph.net.lowering import lower
+from archgraph.octets import octets
 from archgraph.reading.place import place_of
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -42,18 +43,12 @@ def first_run(model: nn.Module, inputs: Batch) -> nn.Module:
     apart = _copied(model, {})
     outputs_of(apart, inputs)
     for (name, value), other in zip(model.named_parameters(), apart.parameters(), strict=True):
-        if not torch.equal(_bits(value), _bits(other)):
+        if not torch.equal(octets(value), octets(other)):
             raise GraphError(
                 f"the model writes to its parameter {name!r} while it runs",
                 hint="do that before the import and outside of forward: only training changes the weights of a graph",
             )
     return still(model)
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    """Return the bytes of a tensor: NaN is equal to itself."""
-    flat = tensor.detach().contiguous().as_strided((tensor.numel(),), (1,))  # a single entry may have any stride
-    return flat.view(torch.uint8)
 
 
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:

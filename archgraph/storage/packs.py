@@ -17,10 +17,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from archgraph.errors import DataError, StorageError
+from archgraph.octets import octets
 from archgraph.storage.artifacts import Artifacts
 
 Groups = Mapping[str, Mapping[str, Tensor]]
@@ -116,10 +116,8 @@ def read_manifest(artifacts: Artifacts, name: str) -> dict[str, Any]:
 
 def hash_of(tensor: Tensor) -> str:
     """Return the hash of a tensor's type, shape and bits."""
-    plain = tensor.detach().cpu().contiguous()
-    digest = hashlib.sha256(f"{plain.dtype} {tuple(plain.shape)}\n".encode())
-    flat = plain.as_strided((plain.numel(),), (1,))  # a single entry may have any stride, but bytes may not
-    digest.update(flat.view(torch.uint8).numpy().data)
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    digest.update(octets(tensor).numpy().data)
     return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import DataError, SettingError
+from archgraph.octets import octets
 from archgraph.rng import derive
 from archgraph.tasks.dataset import stack
 from archgraph.tasks.graph_set import GraphSet
@@ -86,8 +87,7 @@ class Task:
             tensors += [("graphs", tensor) for tensor in self.graphs.tensors()]
         for name, tensor in tensors:
             digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-            flat = tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,))  # one entry has any stride
-            digest.update(flat.view(torch.uint8).numpy().data)
+            digest.update(octets(tensor).numpy().data)
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archgraph.octets import octets
+
 LARGE = 1 << 16
 """Bytes from which a tensor travels beside the pickle."""
 
@@ -58,8 +60,7 @@ class _Pickler(pickle.Pickler):
         plain = value.cpu().resolve_conj().resolve_neg().contiguous()
         if not plain.numel():
             return _empty, (value.dtype, tuple(value.shape))
-        flat = plain.as_strided((plain.numel(),), (1,))  # a single entry may have any stride, but bytes may not
-        memory = pickle.PickleBuffer(flat.view(torch.uint8).numpy().data)
+        memory = pickle.PickleBuffer(octets(plain).numpy().data)
         return _over, (memory, value.dtype, tuple(value.shape))
 
 

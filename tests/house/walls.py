@@ -9,7 +9,7 @@
     4  export/   tasks/     spaces/    reading/   overgrown/
     3  ops/      net/       moves/     metrics/   criteria/
     2  graph/    linalg/    storage/   registry.py
-    1  errors.py files.py rng.py
+    1  errors.py files.py octets.py rng.py
 
 A file imports only from lower floors and from its own folder.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.house.imports import PACKAGES, Import, imports, modules
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "rng"),
+    ("errors", "files", "octets", "rng"),
     ("registry", "graph", "linalg", "storage"),
     ("ops", "net", "moves", "metrics", "criteria"),
     ("export", "tasks", "spaces", "reading", "overgrown"),
