@@ -16,11 +16,12 @@ from archgraph import rng
 from archgraph.errors import SettingError, UnknownName
 from optimizers.natural_gradient.attachment import Attachment
 from optimizers.natural_gradient.blocks import Block, Diagonal, Kronecker, Settings, State
-from optimizers.natural_gradient.damping import adapted, clip, predicted
+from optimizers.natural_gradient.damping import adapted, predicted
 from optimizers.natural_gradient.estimate import Look, columns
 from optimizers.natural_gradient.likelihood import likelihood_of
 from optimizers.natural_gradient.settings import check
 from optimizers.natural_gradient.shares import Shares
+from optimizers.natural_gradient.velocity import move
 
 Directions = dict[Parameter, tuple[Tensor, Tensor]]
 """Of each parameter its natural gradient and its gradient."""
@@ -295,7 +296,7 @@ class NaturalGradient(Optimizer):
             raise SettingError("adaptive damping needs the loss after the step", hint="optimizer.step(closure)")
         looks = adaptive and self.due
         directions = self._directions()
-        self._move(directions)
+        move(self.param_groups, self.state, directions, float(self.steps + 1))
         if looks and closure is not None:
             self._adapt(closure, _number(value), directions)
         self._attached.recorder.clear()
@@ -340,26 +341,6 @@ class NaturalGradient(Optimizer):
                 decay = group["weight_decay"] if one.ndim > 1 else 0.0
                 yield one, grad.add(one.detach(), alpha=decay) if decay else grad
 
-    def _move(self, directions: Directions) -> None:
-        inner = 0.0
-        for group in self.param_groups:
-            parts = [torch.sum(n * g.to(n.dtype)) for n, g in _of(group, directions).values()]
-            inner += group["lr"] ** 2 * float(sum(parts)) if parts else 0.0
-        nu = clip(inner, min(group["kl_clip"] for group in self.param_groups))
-        count = float(self.steps + 1)
-        for group in self.param_groups:
-            own = _of(group, directions)
-            for one, (natural, _) in own.items():
-                if "velocity" not in self.state[one]:
-                    self.state[one]["velocity"] = torch.zeros_like(natural)
-                self.state[one]["step"] = torch.tensor(count)
-            if own:
-                velocities = [self.state[one]["velocity"] for one in own]
-                torch._foreach_mul_(velocities, group["momentum"])
-                torch._foreach_add_(velocities, [natural for natural, _ in own.values()], alpha=nu)
-                moves = [velocity.to(one.dtype) for velocity, one in zip(velocities, own, strict=True)]
-                torch._foreach_add_(list(own), moves, alpha=-group["lr"])
-
     def _adapt(self, closure: Callable[[], Any], before: float, directions: Directions) -> None:
         moved = {one: -self._group(one)["lr"] * self.state[one]["velocity"] for one in directions}
         grads = {one: grad for one, (_, grad) in directions.items()}
@@ -396,7 +377,3 @@ def _is_due(group: Mapping[str, Any], steps: int) -> bool:
 
 def _number(value: Any) -> float:
     return float(value.detach() if isinstance(value, Tensor) else value)
-
-
-def _of(group: Mapping[str, Any], directions: Directions) -> Directions:
-    return {one: directions[one] for one in group["params"] if one in directions}
