@@ -253,10 +253,11 @@ class NaturalGradient(Optimizer):
         """
         grads, found = dict(self._grads()), {}
         for name, block in self._attached.named():
-            if block.known(self.state.get(block.parameters[0], {})):
+            state = self.state.get(block.parameters[0], {})
+            if block.known(state) and not block.strange(state):
                 pairs = self._divided(block, grads) if all(one in grads for one in block.parameters) else {}
                 gain = sum(float((n * g.to(n.dtype)).sum()) for n, g in pairs.values()) if pairs else float("nan")
-                found[name] = Information(block.trace(self.state[block.parameters[0]]), gain)
+                found[name] = Information(block.trace(state), gain)
         return found
 
     def spectra(self, name: str) -> tuple[Tensor, Tensor]:  # [D], [U]

@@ -77,6 +77,17 @@ def test_evaluation_records_nothing():
     assert not optimizer.state
 
 
+def test_layers_that_nobody_saw_have_a_diagonal_and_no_information():
+    model = gcn(4, 5, 3).eval()
+    optimizer = NaturalGradient(model)
+    outputs = model(features(), EDGES)
+    optimizer.curvature(outputs, rows=ROWS)
+    outputs.square().sum().backward()
+    optimizer.step()
+    assert optimizer.information() == {}
+    assert all("fisher_diagonal" in optimizer.state[one] for one in model.parameters())
+
+
 def factor(forwards: int) -> torch.Tensor:
     model = gcn(4, 5, 3)
     optimizer = NaturalGradient(model, fisher="exact")
