@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,6 +75,26 @@ class NodeGraph:
         every = torch.cat(list(self.rows.values()))
         yield "splits", len(every) == len(every.unique()), "every node in one split at most", "a node twice"
 
+    @classmethod
+    def of(cls, data: Any, split: int = 0) -> NodeGraph:
+        """Return the graph of a :class:`torch_geometric.data.Data`.
+
+        Args:
+            data: with ``x``, ``y``, ``edge_index``, ``train_mask``, ``val_mask``, ``test_mask`` and, where edges have
+                them, ``edge_weight``.
+            split: which column of masks ``[N, splits]`` to take, where there are several.
+
+        Raises:
+            DataError: when something is missing, a mask is none, or the graph cannot be used (see the class).
+        """
+        masks = [f"{name}_mask" for name in SPLITS]
+        missing = [name for name in ("x", "y", "edge_index", *masks) if getattr(data, name, None) is None]
+        if missing:
+            raise DataError(f"the graph has no {', '.join(missing)}", expected=f"x, y, edge_index, {', '.join(masks)}")
+        rows = {name: _chosen(getattr(data, mask), mask, split) for name, mask in zip(SPLITS, masks, strict=True)}
+        y = data.y.squeeze(1) if data.y.ndim == 2 and data.y.shape[1] == 1 else data.y
+        return cls(data.x, y, data.edge_index, rows, getattr(data, "edge_weight", None))
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -122,6 +143,14 @@ class NodeGraph:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (NodeGraph, (self.x, self.y, self.edge_index, dict(self.rows), self.edge_weight))  # without the copies
+
+
+def _chosen(mask: Tensor, name: str, split: int) -> Tensor:  # [N] or [N, splits] bool -> [count]
+    if mask.ndim == 2 and 0 <= split < mask.shape[1]:
+        mask = mask[:, split]
+    if mask.dtype != torch.bool or mask.ndim != 1:
+        raise DataError(f"{name} tells no nodes of split {split}", expected="[N] or [N, splits] bool", got=_kind(mask))
+    return mask.nonzero().squeeze(1)
 
 
 def undirected(edges: Tensor) -> Tensor:  # [2, E] -> [2, E']

@@ -224,6 +224,30 @@ class Task:
         }
         return cls.from_tensors(name, x, y, loss=loss, **parts, **options)
 
+    @classmethod
+    def from_graph(cls, name: str, data: Any, *, split: int = 0, outputs: int | None = None) -> Task:
+        """Make a task of a :class:`torch_geometric.data.Data` whose nodes are to be classified.
+
+        Args:
+            name: what to call it.
+            data: the graph, with its masks (:meth:`NodeGraph.of`); or a :class:`NodeGraph`.
+            split: which column of its masks to take, where there are several.
+            outputs: how many classes; by default one more than the greatest label.
+
+        Raises:
+            DataError: when the graph cannot be used, or a split is empty.
+
+        >>> from types import SimpleNamespace as Data  # has the fields of PyTorch Geometric's
+        >>> edges = torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]])
+        >>> data = Data(x=torch.eye(6), y=torch.arange(6) % 2, edge_index=edges)
+        >>> data.train_mask, data.val_mask, data.test_mask = (torch.arange(6) // 2 == part for part in range(3))
+        >>> print(Task.from_graph("path", data).describe())
+        path: 2 train, 2 val, 2 test; input 6; 2 classes; cross-entropy; a graph of 6 nodes
+        """
+        graph = data if isinstance(data, NodeGraph) else NodeGraph.of(data, split)
+        classes = int(graph.y.max()) + 1 if outputs is None else outputs
+        return cls(name, graph.splits(), Loss("cross-entropy"), (graph.x.shape[1],), classes, graph=graph)
+
 
 def _check_inputs(where: str, split: Split, input_shape: tuple[int, ...]) -> None:
     if len(split) == 0:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from archgraph.errors import DataError
-from archgraph.tasks import NodeGraph
+from archgraph.ops.graph_layer import geometric
+from archgraph.tasks import NodeGraph, Task
 
 
 def parts(**changes: Any) -> NodeGraph:
@@ -89,3 +90,49 @@ def test_it_moves_to_a_gpu_as_a_whole() -> None:
 def test_refuses(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         parts(**changes)
+
+
+def data(**changed: Any) -> Any:
+    geometric()  # imports it without its warnings
+    from torch_geometric.data import Data
+
+    masks = {f"{name}_mask": torch.arange(7) % 3 == place for place, name in enumerate(("train", "val", "test"))}
+    x, y = torch.linspace(0, 1, 35).reshape(7, 5), torch.arange(7) % 2
+    return Data(**({"x": x, "y": y, "edge_index": torch.tensor([[0, 1, 2], [3, 4, 6]])} | masks | changed))
+
+
+def test_a_graph_of_pytorch_geometric_becomes_a_task() -> None:
+    task = Task.from_graph("mine", data(edge_weight=torch.tensor([1.0, 2.0, 0.5])))
+    assert task.graph is not None and (task.outputs, task.input_shape) == (2, (5,))
+    assert {name: rows.tolist() for name, rows in task.graph.rows.items()} == {
+        "train": [0, 3, 6],
+        "val": [1, 4],
+        "test": [2, 5],
+    }
+    assert task.graph.edge_weight is not None and task.graph.edge_weight.tolist() == [1.0, 2.0, 0.5]
+    two = torch.stack([torch.arange(7) % 3 == 0, torch.arange(7) == 6], dim=1)
+    assert Task.from_graph("second", data(train_mask=two), split=1).graph.rows["train"].tolist() == [6]  # type: ignore[union-attr]
+    assert torch.equal(
+        Task.from_graph("column", data(y=torch.arange(7)[:, None] % 2)).splits["val"].y, task.splits["val"].y
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"y": None, "val_mask": None}, "no y, val_mask"),
+        ({"test_mask": torch.arange(7)}, r"test_mask(.|\n)*bool"),
+        ({"train_mask": torch.zeros(7, dtype=torch.bool)}, "train(.|\n)*empty"),
+        ({"train_mask": torch.ones(7, dtype=torch.bool)}, "twice"),
+        ({"edge_index": torch.tensor([[0], [7]])}, "nodes 0 to 6"),
+        ({"x": torch.full((7, 5), float("nan"))}, "NaN"),
+    ],
+)
+def test_a_graph_that_cannot_be_used(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Task.from_graph("mine", data(**changed))
+
+
+def test_a_second_split_that_is_not_there() -> None:
+    with pytest.raises(DataError, match="split 2"):
+        Task.from_graph("mine", data(train_mask=torch.ones(7, 2, dtype=torch.bool)), split=2)
