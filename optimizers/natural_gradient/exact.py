@@ -20,6 +20,7 @@ from archgraph.linalg import conjugate_gradients
 from optimizers.natural_gradient.damping import clip
 from optimizers.natural_gradient.fisher import Fisher
 from optimizers.natural_gradient.likelihood import likelihood_of
+from optimizers.natural_gradient.settings import check
 from optimizers.natural_gradient.shares import Shares
 
 
@@ -61,11 +62,9 @@ class ExactNaturalGradient(Optimizer):
     ) -> None:
         if isinstance(params, nn.Module):
             params = [one for one in params.parameters() if one.requires_grad]
-        numbers = (lr, momentum, damping, kl_clip, weight_decay, iterations, tolerance, warm, unlabelled)
-        if min(numbers) < 0 or momentum >= 1.0:
-            raise SettingError("exact natural gradient cannot be used", expected="0 or more, momentum below 1")
         group = {"lr": lr, "momentum": momentum, "damping": damping, "kl_clip": kl_clip, "weight_decay": weight_decay}
         group |= {"iterations": iterations, "tolerance": tolerance, "warm": warm, "unlabelled": unlabelled}
+        check(group)
         super().__init__(params, group)
 
     _found: dict[Parameter, tuple[Tensor, Tensor]] | None = None

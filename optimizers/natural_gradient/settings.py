@@ -15,13 +15,15 @@ Rule = tuple[Callable[[Any], bool], str]
 
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
-        ("lr", "damping", "kl_clip", "weight_decay", "unlabelled"), (lambda value: 0.0 <= value < inf, "0 or more")
+        ("lr", "damping", "kl_clip", "weight_decay", "unlabelled", "tolerance"),
+        (lambda value: 0.0 <= value < inf, "0 or more"),
     ),
     **dict.fromkeys(("momentum", "ema"), (lambda value: 0.0 <= value < 1.0, "from 0 to below 1")),
     **dict.fromkeys(
-        ("interval", "inverse_interval", "samples"),
+        ("interval", "inverse_interval", "samples", "iterations"),
         (lambda value: value >= 1 and value == int(value), "a whole number, 1 or more"),
     ),
+    "warm": (lambda value: 0.0 <= value <= 1.0, "from 0 to 1"),
     "rank": (lambda value: value >= 0 and value == int(value), "a whole number, 0 or more"),
     "mode": (lambda value: value in MODES, ", ".join(MODES)),
     "fisher": (lambda value: value in FISHERS, ", ".join(FISHERS)),
@@ -35,7 +37,7 @@ def check(group: Mapping[str, Any]) -> None:
         SettingError: for the first that cannot.
     """
     for name, (fits, wanted) in _RULES.items():
-        if not _fits(fits, group[name]):
+        if name in group and not _fits(fits, group[name]):
             raise SettingError(f"natural gradient: {name} cannot be used", expected=wanted, got=repr(group[name]))
 
 

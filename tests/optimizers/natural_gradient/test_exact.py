@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -65,8 +66,10 @@ def test_what_is_missing_is_said():
     model = gcn(4, 3)
     with pytest.raises(SettingError, match="curvature"):
         ExactNaturalGradient(model).step()
-    with pytest.raises(SettingError):
-        ExactNaturalGradient(model, damping=-1.0)
+    wrong: list[dict[str, Any]] = [{"damping": -1.0}, {"iterations": 0}, {"warm": 1.5}, {"lr": "high"}]
+    for one in wrong:
+        with pytest.raises(SettingError, match=next(iter(one))):
+            ExactNaturalGradient(model, **one)
 
 
 def test_a_loss_that_is_no_number_is_no_error_of_the_system():
