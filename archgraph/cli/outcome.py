@@ -83,15 +83,15 @@ def tested(trial: Trial, task: Task, device: torch.device) -> dict[str, float]:
     return dict(measure(trial.network, task, "test", device=device))
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder for the outcome and try it, before anything long begins.
+def check_writable(folder: Path, *inside: str) -> None:
+    """Make a folder for the outcome, and folders inside of it, and try them, before anything long begins.
 
     Raises:
         StorageError: when nothing can be written there.
     """
     try:
-        (folder / BEST_FOLDER).mkdir(parents=True, exist_ok=True)
-        for place in (folder, folder / BEST_FOLDER):
+        for place in (folder, *(folder / name for name in inside)):
+            place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=place):
                 pass
     except OSError as error:

@@ -30,7 +30,7 @@ from archgraph.cli.options import (
     Workers,
     pairs,
 )
-from archgraph.cli.outcome import Outcome, check_writable, write
+from archgraph.cli.outcome import BEST_FOLDER, Outcome, check_writable, write
 from archgraph.cli.recipes import read_recipe
 from archgraph.cli.subject import check_storage, read_graph
 from archgraph.errors import SettingError, UnknownName
@@ -163,7 +163,7 @@ def search(
     for plan in plans:
         _check_study(plan, storage, artifacts, resume=resume)
     if out is not None:
-        check_writable(out)
+        check_writable(out, BEST_FOLDER)
     torch.set_num_threads(threads)
     settled: dict[str, Any] = dict(zip(("objective", "constraints", "metrics", "conditions"), aimed, strict=True))
     settled |= {"recipe": trained, "budget": budgeted, "storage": storage, "artifacts": artifacts, "seed": seed}

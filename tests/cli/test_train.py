@@ -34,6 +34,7 @@ def test_a_graph_network_is_trained_and_taken_away(gcn: Path, tmp_path: Path) ->
     assert "adam, 30 epochs" in ran.out and "equal bit for bit" in ran.out
     assert "epoch 30/30" in ran.err
     network = Network.load(tmp_path / "out")
+    assert all(path.is_file() for path in (tmp_path / "out").iterdir())
     page = (tmp_path / "out" / "model.py").read_text()
     assert "import torch_geometric.nn as gnn" in page and "archgraph" not in page
     more = run("train", "karate", "--graph", tmp_path / "out", "--recipe", "epochs=0", "--device", "cpu")
