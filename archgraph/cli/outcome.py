@@ -64,7 +64,7 @@ class Outcome:
         for trial in self.trials:
             if trial.failure:
                 typer.echo(f"trial {trial.number} failed: {trial.failure}")
-        typer.echo("stopped: " + self.study.stopped.replace("; ", "\n         "))
+        typer.echo("stopped: " + self.study.stopped.replace("; ", ";\n         "))
         if any(trial.feasible for trial in self.trials):
             best = self.study.best
             quality = "accuracy" if "accuracy" in self.tests[best.number] else "loss"
