@@ -16,7 +16,7 @@ from archgraph.evaluation.checkpoint import Checkpoint
 from archgraph.evaluation.checkpoints import Checkpoints
 from archgraph.evaluation.device import choose_device, peak_bytes, reset_peak
 from archgraph.evaluation.failure import lacks_memory, reason
-from archgraph.evaluation.feed import Graphs, Samples, WholeGraph, feed, run_through
+from archgraph.evaluation.feed import run_through
 from archgraph.evaluation.fidelity import Fidelity
 from archgraph.evaluation.fit import check_fit, describe, graph_of
 from archgraph.evaluation.lookup import looked_up, table_bill
@@ -28,7 +28,8 @@ from archgraph.evaluation.request import Calibrate, Request, Score, Train
 from archgraph.evaluation.trainer import measure, train
 from archgraph.graph import Graph
 from archgraph.metrics import Conditions, macs
-from archgraph.net import Network, Nodes, estimate, passed
+from archgraph.net import Network, Nodes, Samples, estimate, passed
+from archgraph.scoring.samples import samples
 from archgraph.scoring.scorer import score_sites, subset
 from archgraph.tasks import Task
 from archgraph.tasks.tabular import Tabular
@@ -342,17 +343,14 @@ class Evaluator:
             self._parts[part] = part.task(self.task)
         return self._parts[part]
 
+    def _samples(self, network: Network) -> tuple[Samples, Tensor]:
+        """Return inputs and targets of the training split, in the type of a network's weights."""
+        x, y = samples(network.graph, self.task, network.dtype, self.device)
+        return x.to(network.dtype), y.to(network.dtype) if y.is_floating_point() else y
+
     def _score(self, request: Score) -> Report:
         network = request.network.to(self.device)
-        data = feed(network.graph, self.task, "train", self.device, network.dtype)
-        whole: Tensor | Nodes
-        if isinstance(data, WholeGraph):
-            whole = Nodes(data.given, data.rows)
-        elif isinstance(data, Graphs):
-            whole = Nodes(data.inputs(slice(None)), torch.arange(len(data), device=self.device))
-        else:
-            whole = data.inputs(slice(None))[0]
-        x, y = subset(whole, data.y, request.samples, request.seed)
+        x, y = subset(*self._samples(network), request.samples, request.seed)
         try:
             found = score_sites(
                 network,
@@ -370,11 +368,9 @@ class Evaluator:
 
     def _calibrate(self, request: Calibrate) -> Report:
         network = request.network.to(self.device)
-        data = feed(network.graph, self.task, "train", self.device, network.dtype)
-        inputs: Tensor | tuple[Tensor, ...] | Nodes = data.inputs(slice(None))
-        if isinstance(data, Samples):
-            inputs = subset(data.x, data.y, request.samples, request.seed)[0]
-        found = estimate(network, dict(request.units), inputs, batch_size=request.batch_size, seed=request.seed)
-        samples = passed(inputs)
-        ledger = Ledger(samples=samples, eval_macs=macs(network.graph) * samples)
+        x, y = self._samples(network)
+        if not isinstance(x, Nodes):  # of a graph a pass takes all nodes, however few count
+            x, y = subset(x, y, request.samples, request.seed)
+        found = estimate(network, dict(request.units), x, batch_size=request.batch_size, seed=request.seed)
+        ledger = Ledger(samples=passed(x), eval_macs=macs(network.graph) * passed(x))
         return Report("", network=found.to("cpu"), ledger=ledger)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archgraph.graph import Graph, Op
-from archgraph.ops import Edges, Input, Membership
-from archgraph.scoring.samples import given
+from archgraph.graph import Graph
+from archgraph.ops import Edges
+from archgraph.scoring.samples import beside, given, linked
 from archgraph.tasks import GraphSet, Split, Task
 
 
@@ -113,8 +113,7 @@ class Graphs(Feed):
     """
 
     def __init__(self, graph: Graph, whole: GraphSet, split: str, dtype: torch.dtype) -> None:
-        self.kinds = [type(graph.op(name)) for name in graph.inputs]
-        self.whole, self.dtype, self.rows = whole, dtype, whole.rows[split]
+        self.graph, self.whole, self.dtype, self.rows = graph, whole, dtype, whole.rows[split]
         self.y = whole.y[self.rows]
         self._known: dict[tuple[int, int], tuple[Tensor, ...]] = {}
 
@@ -123,19 +122,14 @@ class Graphs(Feed):
 
     def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
         if isinstance(batch, Tensor):
-            return self._beside(self.rows[batch])
+            return beside(self.graph, self.whole, self.rows[batch], self.dtype)
         piece = (batch.start or 0, len(self) if batch.stop is None else batch.stop)
         if piece not in self._known:
-            self._known[piece] = self._beside(self.rows[batch])
+            self._known[piece] = beside(self.graph, self.whole, self.rows[batch], self.dtype)
         return self._known[piece]
 
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
         return outputs
-
-    def _beside(self, graphs: Tensor) -> tuple[Tensor, ...]:
-        x, edges, membership = self.whole.batch(graphs)
-        given: dict[type[Op], Tensor] = {Input: x.to(self.dtype), Edges: edges, Membership: membership}
-        return tuple(given[kind] for kind in self.kinds)
 
 
 def _cut(order: Tensor, size: int) -> list[Tensor]:
@@ -143,16 +137,6 @@ def _cut(order: Tensor, size: int) -> list[Tensor]:
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # a single one left over: batch norm needs two
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
-
-
-def reads_edges(graph: Graph) -> bool:
-    """Whether a network computes whole graphs of nodes."""
-    return any(isinstance(graph.op(name), Edges) for name in graph.inputs)
-
-
-def reads_graphs(graph: Graph) -> bool:
-    """Whether a network tells graphs apart: its samples may be graphs, in batches."""
-    return any(isinstance(graph.op(name), Membership) for name in graph.inputs)
 
 
 def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype: torch.dtype) -> Feed:
@@ -165,15 +149,15 @@ def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype
         device: where the network is.
         dtype: its floating-point type.
     """
-    own = task.splits[split].to(device)
+    own, whole = task.splits[split].to(device), linked(graph, task)
+    if isinstance(whole, GraphSet):
+        return Graphs(graph, whole.to(device), split, dtype)
     y = own.y.to(dtype) if own.y.is_floating_point() else own.y
-    if task.graphs is not None and reads_graphs(graph):
-        return Graphs(graph, task.graphs.to(device), split, dtype)
-    if not reads_edges(graph):
+    if whole is None:
+        assert not any(isinstance(graph.op(name), Edges) for name in graph.inputs)
         return Samples(own.x.to(dtype), y)
-    assert task.graph is not None
-    whole = task.graph.to(device)
-    return WholeGraph(tuple(given(graph, name, whole, dtype) for name in graph.inputs), y, whole.rows[split])
+    whole = whole.to(device)
+    return WholeGraph(given(graph, whole, dtype), y, whole.rows[split])
 
 
 def samples_of(data: Split) -> Samples:
@@ -186,6 +170,7 @@ def run_through(graph: Graph, task: Task, samples: int) -> int:
 
     Of a task whose samples are graphs, they are as many nodes as these have on the average.
     """
-    if task.graphs is not None and reads_graphs(graph):
-        return round(samples * len(task.graphs.x) / len(task.graphs))
-    return len(task.graph) if task.graph is not None and reads_edges(graph) else samples
+    whole = linked(graph, task)
+    if isinstance(whole, GraphSet):
+        return round(samples * len(whole.x) / len(whole))
+    return samples if whole is None else len(whole)
