@@ -31,8 +31,9 @@ import torch
 import archgraph as ag
 from archgraph import rng
 from archgraph.evaluation import Evaluator, Train
+from archgraph.features import DESCRIPTORS, descriptors
+from archgraph.generators import HierarchicalGenerator
 from archgraph.metrics import params
-from archgraph.spaces import DESCRIPTORS, HierarchicalGenerator, descriptors
 
 EPOCHS = 6
 SPACE = HierarchicalGenerator((1, 8, 8), 10, params=40_000, head=64, N_t=(3, 6), N_m=(1, 4), N_b=(3, 6))

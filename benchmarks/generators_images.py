@@ -29,8 +29,8 @@ from typing import Any
 import torch
 
 import archgraph as ag
+from archgraph.generators import FlatGenerator, HierarchicalGenerator
 from archgraph.search import Budget, Driver, Goal, Trial
-from archgraph.spaces import FlatGenerator, HierarchicalGenerator
 from archgraph.tasks import find
 from optimizers import GeneratorBO, RandomSearch
 

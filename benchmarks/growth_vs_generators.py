@@ -28,9 +28,9 @@ import torch
 
 import archgraph as ag
 from archgraph.comparison import Comparison, compare
+from archgraph.generators import HierarchicalGenerator
 from archgraph.registry import DRIVERS
 from archgraph.search import Budget, Driver
-from archgraph.spaces import HierarchicalGenerator
 from archgraph.tasks import find
 from archgraph.tasks.seed import seed_graph
 from optimizers import Evolution, FireflyDescent, GeneratorBO, GrowBest, SplittingDescent

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from archgraph.errors import SettingError, SpaceError
+from archgraph.features.colours import DIRECTIONS
 from archgraph.search import Session, Setting
-from archgraph.spaces.colours import DIRECTIONS
 from optimizers.graph_bo.kernels import read
 from optimizers.graph_bo.source import GraphSource
 from optimizers.graph_bo.usual import usual_kernel

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from archgraph.features.colours import colours
+from archgraph.features.descriptors import descriptors
+from archgraph.features.live_dag import live_dag
 from archgraph.graph import Graph
-from archgraph.spaces.colours import colours
-from archgraph.spaces.descriptors import descriptors
-from archgraph.spaces.live_dag import live_dag
 from optimizers.graph_bo.kernels import combined, intersections, radial, read
 
 KEPT = 256

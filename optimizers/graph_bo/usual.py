@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from archgraph.errors import SpaceError
+from archgraph.features.live_dag import live_dag
 from archgraph.spaces import Space
-from archgraph.spaces.live_dag import live_dag
 
 DRAWN = 16
 """Graphs of the space that are looked at."""

@@ -5,8 +5,8 @@
     8  search/
     7  workers/
     6  evaluation/
-    5  scoring/
-    4  export/   tasks/     spaces/    reading/   overgrown/
+    5  scoring/  generators/
+    4  export/   tasks/     spaces/    reading/   overgrown/   features/
     3  ops/      net/       moves/     metrics/   criteria/
     2  graph/    linalg/    storage/   registry.py
     1  errors.py files.py octets.py rng.py
@@ -26,8 +26,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "files", "octets", "rng"),
     ("registry", "graph", "linalg", "storage"),
     ("ops", "net", "moves", "metrics", "criteria"),
-    ("export", "tasks", "spaces", "reading", "overgrown"),
-    ("scoring",),
+    ("export", "tasks", "spaces", "reading", "overgrown", "features"),
+    ("scoring", "generators"),
     ("evaluation",),
     ("workers",),
     ("search",),

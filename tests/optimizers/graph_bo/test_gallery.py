@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from archgraph import Graph
-from archgraph.spaces.colours import colours
-from archgraph.spaces.descriptors import descriptors
-from archgraph.spaces.live_dag import live_dag
+from archgraph.features.colours import colours
+from archgraph.features.descriptors import descriptors
+from archgraph.features.live_dag import live_dag
 from archgraph.spaces.nas_bench_201 import EDGES, cell, nas_bench_201
 from optimizers.graph_bo.gallery import Gallery
 from optimizers.graph_bo.kernels import radial

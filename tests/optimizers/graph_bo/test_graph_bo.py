@@ -13,11 +13,11 @@ import torch
 from archgraph import Budget, Graph, Task, search
 from archgraph.errors import SettingError, SpaceError, UnknownName
 from archgraph.evaluation import Recipe, Report, Train
+from archgraph.features.live_dag import live_dag
 from archgraph.metrics import params
 from archgraph.registry import DRIVERS
 from archgraph.search import Goal, Setting
 from archgraph.spaces import Neighbourhood
-from archgraph.spaces.live_dag import live_dag
 from archgraph.spaces.nas_bench_201 import nas_bench_201, operations
 from archgraph.tasks import find
 from archgraph.testing import check_driver

@@ -12,18 +12,18 @@ from functools import cached_property
 from typing import Any
 
 from archgraph.errors import SettingError, SpaceError
+from archgraph.generators.assembly import Layout, assemble
+from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
+from archgraph.generators.leaf import LEAVES, check_kinds
+from archgraph.generators.orientation import Wiring
+from archgraph.generators.random_graphs import BarabasiAlbert, ErdosRenyi, RandomGraph, WattsStrogatz
+from archgraph.generators.width_solver import widest
 from archgraph.graph import Graph
-from archgraph.spaces.assembly import Layout, assemble
 from archgraph.spaces.domain import Domain, Value
 from archgraph.spaces.ends import Ends, usual_head
-from archgraph.spaces.hierarchy import Hierarchy, draw_hierarchy
 from archgraph.spaces.interval import Float, Int
-from archgraph.spaces.leaf import LEAVES, check_kinds
 from archgraph.spaces.options import Ordered
-from archgraph.spaces.orientation import Wiring
-from archgraph.spaces.random_graphs import BarabasiAlbert, ErdosRenyi, RandomGraph, WattsStrogatz
 from archgraph.spaces.space import Choose, Space, shown
-from archgraph.spaces.width_solver import widest
 
 DEFAULT: Mapping[str, Value] = {"N": 32, "K": 4, "P": 0.75}
 """The point that the authors of randomly wired networks settled on; RNAG-D of arXiv 2004.01395."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archgraph.errors import SettingError
-from archgraph.spaces.colours import DIRECTIONS, colours
-from archgraph.spaces.leaf_dag import LeafDag
+from archgraph.features.colours import DIRECTIONS, colours
+from archgraph.features.leaf_dag import LeafDag
 
 
 def drawn(nodes: int, seed: int) -> LeafDag:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archgraph.spaces.stages import apportion, side
+from archgraph.generators.stages import apportion, side
 
 
 @pytest.mark.parametrize("nodes", range(3, 41))

@@ -15,7 +15,7 @@ import hashlib
 from collections import Counter
 
 from archgraph.errors import SettingError
-from archgraph.spaces.leaf_dag import LeafDag
+from archgraph.features.leaf_dag import LeafDag
 
 DIRECTIONS = ("both", "in", "out")
 """Whose colours make the next colour: those on both sides, of those that are read, or of those that read."""
@@ -36,7 +36,7 @@ def colours(dag: LeafDag, depth: int, direction: str = "both") -> tuple[Counter[
         SettingError: when there is no such direction, or the depth is negative.
 
     >>> from archgraph import chain, ops
-    >>> from archgraph.spaces import leaf_dag
+    >>> from archgraph.features import leaf_dag
     >>> counts = colours(leaf_dag(chain(ops.Input((3,)), ops.Linear(2), ops.Linear(5))), 1, "in")
     >>> counts[0]["Linear"], counts[1]["Linear <- Linear"]
     (2, 1)

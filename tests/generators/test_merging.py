@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from archgraph import Network, ops
+from archgraph.generators.merging import average, merge, project
+from archgraph.generators.plan import Channels, Plan, Stream
 from archgraph.moves import Widen
-from archgraph.spaces.merging import average, merge, project
-from archgraph.spaces.plan import Channels, Plan, Stream
 from tests.strategies import change, network_of
 
 WIDE, NARROW = Channels((1.0,)), Channels((0.5,))

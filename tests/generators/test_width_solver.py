@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archgraph.errors import SpaceError
-from archgraph.spaces.width_solver import WIDEST, widest
+from archgraph.generators.width_solver import WIDEST, widest
 
 
 @given(st.integers(1, 50), st.integers(0, 70), st.integers(0, 900), st.integers(0, 40_000))

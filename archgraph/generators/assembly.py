@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archgraph.errors import SettingError
+from archgraph.generators.hierarchy import Block, Cell, Hierarchy
+from archgraph.generators.leaf import convolution, leaf
+from archgraph.generators.merging import average, merge
+from archgraph.generators.orientation import Wiring
+from archgraph.generators.plan import Channels, Plan, Stream
+from archgraph.generators.stages import SMALL, side
 from archgraph.ops import AdaptiveAvgPool2d, BatchNorm, Dropout, GlobalAvgPool, Input, Linear, ReLU
-from archgraph.spaces.hierarchy import Block, Cell, Hierarchy
-from archgraph.spaces.leaf import convolution, leaf
-from archgraph.spaces.merging import average, merge
-from archgraph.spaces.orientation import Wiring
-from archgraph.spaces.plan import Channels, Plan, Stream
-from archgraph.spaces.stages import SMALL, side
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archgraph import rng
-from archgraph.spaces.leaf import CONVOLUTIONS
-from archgraph.spaces.mixture import draw_kind
-from archgraph.spaces.orientation import Wiring, wire
-from archgraph.spaces.random_graphs import RandomGraph
-from archgraph.spaces.stages import apportion
+from archgraph.generators.leaf import CONVOLUTIONS
+from archgraph.generators.mixture import draw_kind
+from archgraph.generators.orientation import Wiring, wire
+from archgraph.generators.random_graphs import RandomGraph
+from archgraph.generators.stages import apportion
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Block:
     Args:
         wiring: how they read one another.
         merges: how each brings together what it reads; ``""`` where it reads at most one.
-        leaves: the kind of each, see :data:`~archgraph.spaces.leaf.LEAVES`.
+        leaves: the kind of each, see :data:`~archgraph.generators.leaf.LEAVES`.
     """
 
     wiring: Wiring

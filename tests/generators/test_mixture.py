@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archgraph.spaces.mixture import Mixture, draw_kind
+from archgraph.generators.mixture import Mixture, draw_kind
 
 THREE = Mixture("merge", ("sum", "concat", "attention"))
 

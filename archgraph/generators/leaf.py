@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from archgraph.errors import SettingError
+from archgraph.generators.plan import Channels, Plan, Stream
 from archgraph.ops import AvgPool2d, BatchNorm, Conv2d, ReLU
-from archgraph.spaces.plan import Channels, Plan, Stream
 
 CONVOLUTIONS: dict[str, tuple[int, int]] = {
     "conv3x3": (3, 3),

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from archgraph.features.leaf_dag import leaf_dag
 from archgraph.graph import Graph
 from archgraph.metrics import macs, params
-from archgraph.spaces.leaf_dag import leaf_dag
 
 DESCRIPTORS = (
     "log layers",
@@ -23,7 +23,7 @@ DESCRIPTORS = (
 
 
 def descriptors(graph: Graph) -> np.ndarray:  # [d] float64
-    """Describe a graph by its layers, see :func:`~archgraph.spaces.leaf_dag.leaf_dag`.
+    """Describe a graph by its layers, see :func:`~archgraph.features.leaf_dag.leaf_dag`.
 
     Returns:
         In the order of :data:`DESCRIPTORS`: logarithm of the number of layers; edges on the longest path from input to

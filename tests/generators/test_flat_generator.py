@@ -9,8 +9,8 @@ import torch
 
 from archgraph import Graph, Network
 from archgraph.errors import SettingError, SpaceError
+from archgraph.generators.flat_generator import DEFAULT, FlatGenerator, flat
 from archgraph.metrics import params
-from archgraph.spaces.flat_generator import DEFAULT, FlatGenerator, flat
 
 SPACE = FlatGenerator((3, 16, 13), 7, params=60_000, head=32, N=(4, 9), M=(1, 5))
 

@@ -15,8 +15,8 @@ import functools
 import operator
 from collections.abc import Sequence
 
+from archgraph.generators.plan import Channels, Plan, Stream
 from archgraph.ops import Add, Affine, Concat, Conv2d, Divide, Gate, Max, Min, Multiply, Subtract
-from archgraph.spaces.plan import Channels, Plan, Stream
 
 MERGES = ("sum", "concat", "attention")
 """All ways, in the order of the paper."""

@@ -18,14 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archgraph import Graph, Network, ops
 from archgraph.errors import ArchGraphError, SettingError, SpaceError, UnknownName
+from archgraph.features.leaf_dag import leaf_dag
+from archgraph.generators.assembly import assemble
+from archgraph.generators.hierarchical_generator import HierarchicalGenerator, hierarchical
+from archgraph.generators.leaf import LEAVES
+from archgraph.generators.merging import MERGES
+from archgraph.generators.random_graphs import WattsStrogatz
 from archgraph.metrics import macs, params, peak_memory
 from archgraph.moves import Duplicate, Prune, Split, Widen
-from archgraph.spaces.assembly import assemble
-from archgraph.spaces.hierarchical_generator import HierarchicalGenerator, hierarchical
-from archgraph.spaces.leaf import LEAVES
-from archgraph.spaces.leaf_dag import leaf_dag
-from archgraph.spaces.merging import MERGES
-from archgraph.spaces.random_graphs import WattsStrogatz
 from tests.strategies import change, network_of
 
 SMALL = HierarchicalGenerator((1, 8, 8), 10, params=40_000, head=64, N_t=(3, 6), N_m=(1, 4), N_b=(3, 6))
@@ -129,7 +129,7 @@ def test_sparse_cells_are_joined_by_the_fewest_edges() -> None:
 # ---------------------------------------------------------------------- randomness
 SCRIPT = f"""
 from archgraph import Network
-from archgraph.spaces.hierarchical_generator import HierarchicalGenerator
+from archgraph.generators.hierarchical_generator import HierarchicalGenerator
 graph = {FULL!r}.sample(7)
 print(graph.hash, Network.init(graph, seed=3).key)
 """

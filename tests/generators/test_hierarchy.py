@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from archgraph.spaces.hierarchy import Hierarchy, draw_hierarchy
-from archgraph.spaces.leaf import POOLINGS
-from archgraph.spaces.orientation import Wiring
-from archgraph.spaces.random_graphs import ErdosRenyi, WattsStrogatz
+from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
+from archgraph.generators.leaf import POOLINGS
+from archgraph.generators.orientation import Wiring
+from archgraph.generators.random_graphs import ErdosRenyi, WattsStrogatz
 
 
 def drawn(seed: int, top: int = 5, middle: int = 3, bottom: int = 7) -> Hierarchy:

@@ -17,19 +17,19 @@ from functools import cached_property
 from typing import Any
 
 from archgraph.errors import SettingError, SpaceError
+from archgraph.generators.assembly import Layout, assemble
+from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
+from archgraph.generators.leaf import LEAVES, check_kinds
+from archgraph.generators.merging import MERGES
+from archgraph.generators.mixture import Mixture
+from archgraph.generators.random_graphs import ErdosRenyi, WattsStrogatz
+from archgraph.generators.width_solver import widest
 from archgraph.graph import Graph
-from archgraph.spaces.assembly import Layout, assemble
 from archgraph.spaces.domain import Domain, Value
 from archgraph.spaces.ends import Ends, usual_head
-from archgraph.spaces.hierarchy import Hierarchy, draw_hierarchy
 from archgraph.spaces.interval import Float, Int
-from archgraph.spaces.leaf import LEAVES, check_kinds
-from archgraph.spaces.merging import MERGES
-from archgraph.spaces.mixture import Mixture
 from archgraph.spaces.options import Ordered
-from archgraph.spaces.random_graphs import ErdosRenyi, WattsStrogatz
 from archgraph.spaces.space import Choose, Space, shown
-from archgraph.spaces.width_solver import widest
 
 STAGES = 3
 _RATIOS = (1.0, 2.0, 4.0)
@@ -63,7 +63,7 @@ class HierarchicalGenerator(Space):
             (``ratio_2``, ``ratio_3``); else they are 2 and 4.
         merges: how nodes may bring together what they read: some of ``"sum"``, ``"concat"``, ``"attention"``; with
             several, their probabilities are searched (``merge_...``).
-        leaf_ops: kinds of leaves, see :data:`~archgraph.spaces.leaf.LEAVES`; with several, likewise (``leaf_...``).
+        leaf_ops: kinds of leaves, see :data:`~archgraph.generators.leaf.LEAVES`; with several, likewise (``leaf_...``).
         separable: whether convolutions of leaves are depthwise-separable.
         head: channels of the last convolution.
         dropout: before the last layer.

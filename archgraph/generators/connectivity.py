@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from archgraph.spaces.random_graphs import Edge
+from archgraph.generators.random_graphs import Edge
 
 
 def components(nodes: int, edges: Iterable[Edge]) -> list[list[int]]:

@@ -7,9 +7,9 @@ import torch
 
 from archgraph import Graph, Network
 from archgraph.errors import SettingError
-from archgraph.spaces.assembly import Layout, assemble
-from archgraph.spaces.hierarchy import Block, Cell, Hierarchy
-from archgraph.spaces.orientation import Wiring
+from archgraph.generators.assembly import Layout, assemble
+from archgraph.generators.hierarchy import Block, Cell, Hierarchy
+from archgraph.generators.orientation import Wiring
 from tests.strategies import network_of
 
 ONE = Wiring.chain(1)

@@ -12,8 +12,8 @@ from functools import cached_property
 
 from archgraph import rng
 from archgraph.errors import GraphError
-from archgraph.spaces.connectivity import components, missing
-from archgraph.spaces.random_graphs import Edge, RandomGraph
+from archgraph.generators.connectivity import components, missing
+from archgraph.generators.random_graphs import Edge, RandomGraph
 
 
 @dataclass(frozen=True)

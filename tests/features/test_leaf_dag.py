@@ -6,8 +6,8 @@ import networkx
 from hypothesis import given, settings
 
 from archgraph import Graph
+from archgraph.features.leaf_dag import GLUE, label, leaf_dag
 from archgraph.moves import Widen
-from archgraph.spaces.leaf_dag import GLUE, label, leaf_dag
 from tests.strategies import graphs
 
 BRANCHED = Graph.parse(

@@ -10,7 +10,7 @@ import networkx
 import pytest
 
 from archgraph.errors import SettingError
-from archgraph.spaces.random_graphs import BarabasiAlbert, Edge, ErdosRenyi, RandomGraph, WattsStrogatz
+from archgraph.generators.random_graphs import BarabasiAlbert, Edge, ErdosRenyi, RandomGraph, WattsStrogatz
 
 MODELS: dict[str, RandomGraph] = {
     "one node": ErdosRenyi(1, 0.5),

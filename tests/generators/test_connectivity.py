@@ -8,8 +8,8 @@ import networkx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archgraph.spaces.connectivity import components, missing
-from archgraph.spaces.random_graphs import Edge
+from archgraph.generators.connectivity import components, missing
+from archgraph.generators.random_graphs import Edge
 
 
 @st.composite

@@ -8,8 +8,8 @@ import networkx
 import pytest
 
 from archgraph.errors import GraphError
-from archgraph.spaces.orientation import Wiring, wire
-from archgraph.spaces.random_graphs import BarabasiAlbert, ErdosRenyi, RandomGraph, WattsStrogatz
+from archgraph.generators.orientation import Wiring, wire
+from archgraph.generators.random_graphs import BarabasiAlbert, ErdosRenyi, RandomGraph, WattsStrogatz
 
 MODELS: dict[str, RandomGraph] = {
     "one node": ErdosRenyi(1, 0.3),

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from archgraph import Network, ops
 from archgraph.errors import SettingError
-from archgraph.spaces.leaf import CONVOLUTIONS, LEAVES, POOLINGS, check_kinds, leaf
-from archgraph.spaces.plan import Channels, Plan
+from archgraph.generators.leaf import CONVOLUTIONS, LEAVES, POOLINGS, check_kinds, leaf
+from archgraph.generators.plan import Channels, Plan
 from tests.strategies import network_of
 
 

@@ -8,8 +8,8 @@ import random
 from hypothesis import given, settings
 
 from archgraph import Graph
-from archgraph.spaces.leaf_dag import leaf_dag
-from archgraph.spaces.live_dag import live_dag
+from archgraph.features.leaf_dag import leaf_dag
+from archgraph.features.live_dag import live_dag
 from archgraph.spaces.nas_bench_201 import EDGES, OPERATIONS, cell
 from tests.strategies import graphs
 

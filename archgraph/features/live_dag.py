@@ -7,12 +7,12 @@ the input, or of which the output hears nothing, does not matter. Two cells that
 from __future__ import annotations
 
 from archgraph import ops
+from archgraph.features.leaf_dag import LeafDag, leaf_dag
 from archgraph.graph import Graph
-from archgraph.spaces.leaf_dag import LeafDag, leaf_dag
 
 
 def live_dag(graph: Graph) -> LeafDag:
-    """Return the layers that matter and how they read one another, see :func:`~archgraph.spaces.leaf_dag.leaf_dag`.
+    """Return the layers that matter and how they read one another, see :func:`~archgraph.features.leaf_dag.leaf_dag`.
 
     A graph whose output hears nothing of its input has the two ends and no edge.
 

@@ -8,8 +8,8 @@ import pytest
 
 from archgraph import Graph, Network, ops
 from archgraph.errors import GraphError, ShapeError
+from archgraph.generators.plan import Channels, Plan, Stream
 from archgraph.metrics import params
-from archgraph.spaces.plan import Channels, Plan, Stream
 
 
 def sketch() -> tuple[Plan, Stream]:
