@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +10,16 @@ from typing import Annotated
 import typer
 
 from archgraph.cli.drivers import driver_kind, read_driver, spaced, takes_tune
+from archgraph.cli.folder import check_writable
+from archgraph.cli.kept import check_storage, interrupted
 from archgraph.cli.options import (
-    INTERRUPTED,
     Artifacts,
     DataRoot,
     Device,
     Seed,
     Start,
     Storage,
+    Threads,
     Timeout,
     Training,
     Tuning,
@@ -26,17 +27,17 @@ from archgraph.cli.options import (
     pairs,
 )
 from archgraph.cli.recipes import read_recipe
-from archgraph.cli.subject import check_storage, read_graph
+from archgraph.cli.subject import read_graph
 from archgraph.comparison import Comparison
 from archgraph.comparison import compare as run
-from archgraph.comparison.compare import held_study, study_name
-from archgraph.comparison.verdict import store
-from archgraph.errors import SettingError, StorageError, UnknownName
+from archgraph.comparison.compare import study_name
+from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Recipe, check_fit, choose_device
 from archgraph.evaluation.lookup import usual_recipe
 from archgraph.graph import Graph
 from archgraph.search import Budget, Driver, Study, Trial
 from archgraph.search.spaces import SPACE, space_settings
+from archgraph.search.study import held_study
 from archgraph.storage.address import masked
 from archgraph.tasks import Task, find
 from archgraph.tasks.seed import seed_graph
@@ -88,7 +89,7 @@ def compare(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on with what the storage holds.")] = False,
     workers: Workers = "1",
     timeout: Timeout = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="CPU threads of each.")] = 1,
+    threads: Threads = 1,
     artifacts: Artifacts = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -104,10 +105,7 @@ def compare(
     if not budget:
         raise SettingError("drivers are compared under a budget", hint="--budget train_macs=2e10")
     budgeted = Budget.parse(pairs("--budget", budget))
-    if resume and storage is None:
-        raise SettingError("--resume needs the --storage that holds the comparison")
-    if storage is not None:
-        check_storage(storage, artifacts)
+    check_storage(storage, resume=resume, holds="the comparison")
     choose_device(device)
     check_workers(workers, timeout)
     posed = find(task, seed=seed, data_root=data_root)
@@ -120,7 +118,7 @@ def compare(
     if not resume:
         _check_new([study_name(title, label, number) for label in labels for number in numbers], storage, artifacts)
     if out is not None:
-        _check_out(out)
+        check_writable(out)
     options = [
         *("--drivers", ",".join(labels), "--budget", *(budget or ()), "--seeds", str(seeds)),
         *_given("--set", settings),
@@ -157,9 +155,7 @@ def compare(
             command=shlex.join(["archgraph", "compare", task, *options]),
         )
     except KeyboardInterrupt:
-        kept = f"what finished is stored in {masked(storage)}; carry on with --resume"
-        typer.echo(f"interrupted; {kept if storage else 'without --storage nothing is kept'}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise interrupted(storage) from None
     _print(found)
     if out is not None:
         write(out, found)
@@ -172,12 +168,13 @@ def write(folder: Path, found: Comparison) -> None:
         StorageError: when a file cannot be written.
     """
     from archgraph.comparison import pareto_plot
+    from archgraph.report.text_file import write_text
 
     written = [
         (found.table.to_csv(folder / "table.csv"), "the table, with all digits"),
         (found.to_csv(folder / "raw.csv"), "every trial with all its numbers"),
         (found.to_json(folder / "raw.json"), "the same, with the settings, the table, and why each run stopped"),
-        (store(folder / "command.txt", found.command + "\n"), "the command to repeat it"),
+        (write_text(folder / "command.txt", found.command + "\n"), "the command to repeat it"),
     ]
     if any(cell.pick is not None for cell in found.cells):
         written += [
@@ -285,22 +282,11 @@ def _settings(label: str, kind: type[Driver], task: Task, settings: Mapping[str,
 
 def _check_new(names: Sequence[str], storage: str | None, artifacts: str | None) -> None:
     for name in names:
-        if held_study(name, storage, artifacts) is not None:
+        if held_study(name, storage, artifacts=artifacts) is not None:
             raise SettingError(
                 f"study {name!r} is in {masked(storage)} already",
                 hint="--resume to carry on with the comparison, or --name for another one",
             )
-
-
-def _check_out(folder: Path) -> None:
-    """Make the folder for the outcome and try it, before anything long begins."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to the output folder {folder}: {error.strerror or error}", hint="choose another --out"
-        ) from error
 
 
 def _given(option: str, texts: Sequence[str] | None) -> list[str]:

@@ -11,15 +11,17 @@ import torch
 import typer
 
 from archgraph.cli.drivers import driver_kind, read_driver
-from archgraph.cli.lessons import check_writable, print_lessons, write
+from archgraph.cli.folder import check_writable
+from archgraph.cli.kept import check_storage, interrupted
+from archgraph.cli.lessons import print_lessons, write
 from archgraph.cli.options import (
-    INTERRUPTED,
     Artifacts,
     DataRoot,
     Device,
     Seed,
     Start,
     Storage,
+    Threads,
     Timeout,
     Training,
     Tuning,
@@ -27,13 +29,13 @@ from archgraph.cli.options import (
     pairs,
 )
 from archgraph.cli.recipes import read_recipe
-from archgraph.cli.search import held_study
-from archgraph.cli.subject import check_storage, read_graph
+from archgraph.cli.subject import read_graph
 from archgraph.continual import Course, fitting, head_resized, study_names
 from archgraph.continual import learn as run
 from archgraph.errors import SettingError
 from archgraph.evaluation import choose_device
 from archgraph.search import Budget, Driver, Study
+from archgraph.search.study import held_study
 from archgraph.storage.address import masked
 from archgraph.tasks import Task, find_sequence
 from archgraph.tasks.seed import seed_graph
@@ -77,15 +79,7 @@ def learn(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on if the storage holds studies of it.")] = False,
     workers: Workers = "1",
     timeout: Timeout = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            "--threads",
-            min=1,
-            max=256,
-            help="CPU threads; one is fastest for small networks, and results do not depend on cores.",
-        ),
-    ] = 1,
+    threads: Threads = 1,
     artifacts: Artifacts = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -97,10 +91,7 @@ def learn(
     """
     limits = Budget.parse(pairs("--budget", budget)) if budget else None
     kind = learner_kind(driver)
-    if resume and storage is None:
-        raise SettingError("--resume needs the --storage that holds the studies")
-    if storage is not None:
-        check_storage(storage, artifacts)
+    check_storage(storage, resume=resume, holds="the studies")
     choose_device(device)
     check_workers(workers, timeout)
     trained = read_recipe(pairs("--recipe", recipe))
@@ -119,9 +110,7 @@ def learn(
     try:
         course = _run(learner, tasks, driver, title, settled, apart=apart)
     except KeyboardInterrupt:
-        kept = f"what finished is stored in {masked(storage)}; carry on with --resume"
-        typer.echo(f"interrupted; {kept if storage else 'without --storage nothing is kept'}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise interrupted(storage) from None
     print_lessons(course)
     if out is not None:
         write(out, course)
@@ -170,7 +159,7 @@ def _run(learner: Any, tasks: Any, label: str, title: str, settled: dict[str, An
 
 
 def _check_studies(names: Sequence[str], storage: str | None, artifacts: str | None, *, resume: bool) -> None:
-    held = [name for name in names if held_study(name, storage, artifacts) is not None]
+    held = [name for name in names if held_study(name, storage, artifacts=artifacts) is not None]
     if held and not resume:
         raise SettingError(
             f"study {held[0]!r} is in {masked(storage)} already",

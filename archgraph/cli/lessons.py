@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from archgraph.continual import Course
-from archgraph.errors import StorageError
-from archgraph.files import write as write_whole
 from archgraph.metrics import params
 
 LIBRARY, TABLE = "library", "tasks.csv"
@@ -67,22 +62,6 @@ def print_lessons(course: Course) -> None:
     )
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder for the networks and try it, before anything long begins.
-
-    Raises:
-        StorageError: when nothing can be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to the output folder {folder}: {error.strerror or error}", hint="choose another --out"
-        ) from error
-
-
 def write(folder: Path, course: Course) -> None:
     """Write the network of every task, dense and on its own, the library and the table; print where and how to use it.
 
@@ -91,6 +70,7 @@ def write(folder: Path, course: Course) -> None:
         ExportError: when an exported file does not compute what its network does.
     """
     from archgraph.export import export
+    from archgraph.report.text_file import write_csv
 
     typer.echo()
     for number, network in enumerate(course.networks, start=1):
@@ -103,12 +83,6 @@ def write(folder: Path, course: Course) -> None:
     if course.library is not None:
         course.library.save(folder / LIBRARY)
         typer.echo(f"wrote {folder / LIBRARY}\n      all tasks, each row once: Library.load(folder)")
-    text, rows = io.StringIO(), lesson_rows(course)
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    try:
-        write_whole(folder / TABLE, text.getvalue().encode())
-    except OSError as error:
-        raise StorageError(f"cannot write {folder / TABLE}: {error.strerror or error}") from error
+    rows = lesson_rows(course)
+    write_csv(folder / TABLE, rows, list(rows[0]))
     typer.echo(f"wrote {folder / TABLE}\n      every task with its numbers")

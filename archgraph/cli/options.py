@@ -87,6 +87,15 @@ Timeout = Annotated[
     float | None,
     typer.Option("--timeout", help="Seconds that one evaluation may take; then it fails.", metavar="SECONDS"),
 ]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=256,
+        help="CPU threads; one is fastest for small networks, and results do not depend on cores.",
+    ),
+]
 
 PAIRED = ("--set", "--budget", "--recipe", "--tune", "--constraint", "--conditions")
 """Options after which any number of ``key=value`` pairs, or bounds, may stand."""

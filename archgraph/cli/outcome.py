@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,7 @@ import typer
 
 from archgraph.cli.goals import aims, remarks
 from archgraph.cli.rows import columns, file_rows, stage_rows
-from archgraph.errors import StorageError
 from archgraph.evaluation import measure
-from archgraph.files import write as write_whole
 from archgraph.net.network import GRAPH_FILE
 from archgraph.search import Study, Trial
 from archgraph.tasks import Task
@@ -83,23 +78,6 @@ def tested(trial: Trial, task: Task, device: torch.device) -> dict[str, float]:
     return dict(measure(trial.network, task, "test", device=device))
 
 
-def check_writable(folder: Path, *inside: str) -> None:
-    """Make a folder for the outcome, and folders inside of it, and try them, before anything long begins.
-
-    Raises:
-        StorageError: when nothing can be written there.
-    """
-    try:
-        for place in (folder, *(folder / name for name in inside)):
-            place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                pass
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to the output folder {folder}: {error.strerror or error}", hint="choose another --out"
-        ) from error
-
-
 def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Write the best network of the first outcome, the stages of all, and a plot; print where and how to use them.
 
@@ -110,6 +88,7 @@ def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """
     from archgraph.export import export
     from archgraph.report import graph_svg
+    from archgraph.report.text_file import write_csv, write_text
 
     best = outcomes[0].study.best
     place = folder / BEST_FOLDER
@@ -117,9 +96,10 @@ def write(folder: Path, outcomes: Sequence[Outcome]) -> None:
     if done is not None:
         best.network.save(place)
     else:
-        _text(place / GRAPH_FILE, str(best.graph))
-    _text(place / "graph.svg", graph_svg(best.graph))
-    _text(folder / "stages.csv", _csv(outcomes))
+        write_text(place / GRAPH_FILE, str(best.graph))
+    write_text(place / "graph.svg", graph_svg(best.graph))
+    rows = [row for outcome in outcomes for row in file_rows(outcome.label, outcome.trials, outcome.tests)]
+    write_csv(folder / "stages.csv", rows, columns(rows))
     plot = _plot(folder / "growth.png", outcomes)
     typer.echo()
     model = [
@@ -163,19 +143,3 @@ def _plot(path: Path, outcomes: Sequence[Outcome]) -> Path:
     label = "test accuracy" if quality == "accuracy" else "test loss"
     task = str(outcomes[0].study.facts.get("task", ""))
     return growth_plot(series, path, ylabel=label, title=task, log_x=max(sizes) > 10 * min(sizes))
-
-
-def _csv(outcomes: Sequence[Outcome]) -> str:
-    rows = [row for outcome in outcomes for row in file_rows(outcome.label, outcome.trials, outcome.tests)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns(rows), lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _text(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

@@ -11,9 +11,10 @@ import torch
 import typer
 
 from archgraph.cli.drivers import driver_kind, read_driver, spaced
+from archgraph.cli.folder import check_writable
 from archgraph.cli.goals import listed, read_conditions
+from archgraph.cli.kept import check_storage, interrupted
 from archgraph.cli.options import (
-    INTERRUPTED,
     Artifacts,
     Constraints,
     DataRoot,
@@ -24,22 +25,24 @@ from archgraph.cli.options import (
     Seed,
     Start,
     Storage,
+    Threads,
     Timeout,
     Training,
     Tuning,
     Workers,
     pairs,
 )
-from archgraph.cli.outcome import BEST_FOLDER, Outcome, check_writable, write
+from archgraph.cli.outcome import BEST_FOLDER, Outcome, write
 from archgraph.cli.recipes import read_recipe
-from archgraph.cli.subject import check_storage, read_graph
-from archgraph.errors import SettingError, UnknownName
+from archgraph.cli.subject import read_graph
+from archgraph.errors import SettingError
 from archgraph.evaluation import check_fit, choose_device
 from archgraph.evaluation.lookup import usual_recipe
-from archgraph.search import Budget, Driver, Study, Trial, load_study
+from archgraph.search import Budget, Driver, Study, Trial
 from archgraph.search import search as run
+from archgraph.search.study import held_study
 from archgraph.search.wanted import wanted
-from archgraph.storage.address import Address, masked
+from archgraph.storage.address import masked
 from archgraph.tasks import Task, find
 from archgraph.tasks.seed import seed_graph
 from archgraph.workers.workers import check as check_workers
@@ -110,15 +113,7 @@ def search(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on with the study if the storage holds it.")] = False,
     workers: Workers = "1",
     timeout: Timeout = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            "--threads",
-            min=1,
-            max=256,
-            help="CPU threads; one is fastest for small networks, and results do not depend on cores.",
-        ),
-    ] = 1,
+    threads: Threads = 1,
     artifacts: Artifacts = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -132,10 +127,7 @@ def search(
     chosen = {label: driver_kind(label) for label in (driver, control) if label is not None}
     if control == driver:
         raise SettingError("--control is the driver itself", got=driver, hint="try random-splitting beside splitting")
-    if resume and storage is None:
-        raise SettingError("--resume needs the --storage that holds the study")
-    if storage is not None:
-        check_storage(storage, artifacts)
+    check_storage(storage, resume=resume, holds="the study")
     choose_device(device)
     check_workers(workers, timeout)
     posed = find(task, seed=seed, data_root=data_root)
@@ -173,10 +165,7 @@ def search(
         try:
             study = _run(plan, posed, settled)
         except KeyboardInterrupt:
-            kept = f"what finished is stored in {masked(storage)}; carry on with --resume"
-            kept = kept if storage else "without --storage nothing is kept"
-            typer.echo(f"interrupted; {kept}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise interrupted(storage) from None
         outcomes.append(Outcome.of(plan.label, study, posed, device))
     for outcome in outcomes:
         outcome.print()
@@ -199,7 +188,7 @@ def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:
             study.note(START, plan.start)
 
     with SearchProgress(screen, quality=quality, trials=settled["budget"].evaluations) as progress:
-        held = held_study(plan.study, settled["storage"], settled["artifacts"])
+        held = held_study(plan.study, settled["storage"], artifacts=settled["artifacts"])
         if held is not None:
             progress.known(held)
             screen.print(f"resuming study {plan.study}: {len(held)} trainings are known", markup=False, soft_wrap=True)
@@ -207,18 +196,8 @@ def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:
         return run(plan.driver, task=task, name=plan.study, callbacks=callbacks, progress=progress.epoch, **settled)
 
 
-def held_study(name: str, storage: str | None, artifacts: str | None) -> Study | None:
-    """Return a study if a storage is named that holds it."""
-    if storage is None or not Address.parse(storage).exists:
-        return None
-    try:
-        return load_study(name, storage, artifacts=artifacts)
-    except UnknownName:
-        return None
-
-
 def _check_study(plan: Plan, storage: str | None, artifacts: str | None, *, resume: bool) -> None:
-    study = held_study(plan.study, storage, artifacts)
+    study = held_study(plan.study, storage, artifacts=artifacts)
     if study is None:
         return
     if not resume:

@@ -9,7 +9,6 @@ from archgraph.graph import Graph
 from archgraph.net import Network
 from archgraph.net.network import GRAPH_FILE
 from archgraph.search import Study, Trial, load_study
-from archgraph.storage.address import Address
 
 BEST = "best"
 
@@ -49,19 +48,6 @@ def read_network(folder: str | Path) -> Network:
     """
     read_graph(folder)  # names the file in its errors
     return Network.load(folder)
-
-
-def check_storage(url: str, artifacts: str | None = None) -> None:
-    """Check that a URL is of a kind of storage that there is, with its driver, and that artifacts have a place.
-
-    Args:
-        url: of the storage.
-        artifacts: the folder that is named for them; that of a study on a server may be known to the study.
-
-    Raises:
-        StorageError: when it is not.
-    """
-    Address.parse(url)
 
 
 def open_study(name: str, storage: str, artifacts: str | None = None) -> Study:

@@ -9,8 +9,8 @@ from typing import Annotated
 import torch
 import typer
 
-from archgraph.cli.options import DataRoot, Device, Seed, Start, Training, pairs
-from archgraph.cli.outcome import check_writable
+from archgraph.cli.folder import check_writable
+from archgraph.cli.options import DataRoot, Device, Seed, Start, Threads, Training, pairs
 from archgraph.cli.recipes import read_recipe
 from archgraph.cli.subject import read_graph, read_network
 from archgraph.errors import EvaluationFailed, ExportError, SettingError
@@ -37,7 +37,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the network and its export.", metavar="DIR")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the CPU.")] = 1,
+    threads: Threads = 1,
     seed: Seed = 0,
     device: Device = "auto",
     data_root: DataRoot = None,

@@ -12,7 +12,7 @@ from typing import Any
 from archgraph.comparison.comparison import Cell, Comparison
 from archgraph.comparison.spelling import spelled
 from archgraph.comparison.turns import Turn, take_turns
-from archgraph.errors import DataError, EvaluationFailed, SettingError, UnknownName
+from archgraph.errors import DataError, EvaluationFailed, SettingError
 from archgraph.evaluation import Evaluator, Measure, Recipe
 from archgraph.evaluation.evaluator import Progress
 from archgraph.evaluation.lookup import usual_recipe
@@ -21,9 +21,9 @@ from archgraph.search.driver import Driver
 from archgraph.search.facts import number_of, text_of
 from archgraph.search.goal import Aims
 from archgraph.search.search import Callback, search
-from archgraph.search.study import Study, load_study
+from archgraph.search.study import Study, held_study
 from archgraph.search.trial import Trial
-from archgraph.storage.address import Address, masked
+from archgraph.storage.address import masked
 from archgraph.tasks import Task, find
 from archgraph.tasks.tabular import Tabular
 
@@ -160,7 +160,7 @@ class _Run:
 
     def look(self, budget: Budget, recipe: Recipe, storage: str | None, artifacts: str | Path | None) -> None:
         """Find what the storage has, and check that it was begun in the same way."""
-        self.held = held_study(self.name, storage, artifacts)
+        self.held = held_study(self.name, storage, artifacts=artifacts)
         if self.held is None:
             return
         facts = self.held.facts
@@ -194,20 +194,6 @@ class _Run:
 def study_name(title: str, driver: str, seed: int) -> str:
     """Return the name of the study of a driver with a seed in a comparison."""
     return f"{title}/{driver}/{seed}"
-
-
-def held_study(name: str, storage: str | None, artifacts: str | Path | None) -> Study | None:
-    """Return a study if the storage holds it.
-
-    Raises:
-        StorageError: when the storage cannot be used.
-    """
-    if storage is None or not Address.parse(storage).exists:
-        return None
-    try:
-        return load_study(name, storage, artifacts=artifacts)
-    except UnknownName:
-        return None
 
 
 def _check(drivers: Mapping[str, Driver], seeds: Sequence[int], budget: Budget) -> None:

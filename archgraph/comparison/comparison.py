@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -14,9 +12,10 @@ from typing import Any
 
 from archgraph.comparison.anytime import Curve, Steps, curves
 from archgraph.comparison.spelling import spelled
-from archgraph.comparison.verdict import Line, Table, differences, spread, store
+from archgraph.comparison.verdict import Line, Table, differences, spread
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Ledger, Recipe
+from archgraph.report.text_file import write_csv, write_text
 from archgraph.search.budget import Budget
 from archgraph.search.objective import Objective, value_of
 from archgraph.search.pareto import non_dominated
@@ -250,12 +249,7 @@ class Comparison:
         Raises:
             StorageError: when it cannot be written.
         """
-        text = io.StringIO()
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return store(path, text.getvalue())
+        return write_csv(path, self.rows, list(dict.fromkeys(name for row in self.rows for name in row)))
 
     def to_json(self, path: str | Path) -> Path:
         """Write what was compared, the table, why each run stopped, and all trials; return the file.
@@ -281,7 +275,7 @@ class Comparison:
             ],
             "trials": self.rows,
         }
-        return store(path, json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
+        return write_text(path, json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
 
     def plot(self, path: str | Path, *, cost: str = "macs") -> Path:
         """Draw the anytime curves and return the file, a PNG or SVG; :func:`archgraph.report.pareto_plot` is another.

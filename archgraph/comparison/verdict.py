@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from archgraph.comparison.paired import Paired, holm, paired
-from archgraph.errors import StorageError
-from archgraph.files import write
+from archgraph.report.text_file import write_csv
 from archgraph.search.objective import Objective
 
 LEVEL = 0.05
@@ -134,11 +131,8 @@ class Table:
         Raises:
             StorageError: when it cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["metric", *(field.name for field in fields(Line))], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"metric": self.metric, **asdict(line)} for line in self.lines)
-        return store(path, text.getvalue())
+        columns = ["metric", *(field.name for field in fields(Line))]
+        return write_csv(path, ({"metric": self.metric, **asdict(line)} for line in self.lines), columns)
 
 
 def differences(
@@ -203,21 +197,6 @@ def short(value: float) -> str:
         if abs(value) >= 0.9995 * size:
             return f"{float(f'{value / size:.3g}'):g}{letter}"
     return f"{float(f'{value:.3g}'):g}"
-
-
-def store(path: str | Path, text: str) -> Path:
-    """Write a text file whole, and its folder if need be; return it.
-
-    Raises:
-        StorageError: when it cannot be written.
-    """
-    place = Path(path)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write(place, text.encode())
-    except OSError as error:
-        raise StorageError(f"cannot write {place}: {error.strerror or error}") from error
-    return place
 
 
 def _number(value: float, places: int) -> str:

@@ -181,6 +181,20 @@ def load_study(name: str, storage: str, *, artifacts: str | Path | None = None) 
     return Study(name, storage, artifacts=artifacts, create=False)
 
 
+def held_study(name: str, storage: str | None, *, artifacts: str | Path | None = None) -> Study | None:
+    """Open a study if a storage is named that holds it.
+
+    Raises:
+        StorageError: when the storage cannot be used.
+    """
+    if storage is None or not Address.parse(storage).exists:
+        return None
+    try:
+        return load_study(name, storage, artifacts=artifacts)
+    except UnknownName:
+        return None
+
+
 def _goal(name: str, known: Mapping[str, object], objective: Aims | None, constraints: Bounds) -> Goal:
     """Return the goal that a study has, or gets.
 
