@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archgraph.errors import GraphError, SpaceError
+from archgraph.errors import SpaceError
 from archgraph.graph import Graph, GraphBuilder, Op
 from archgraph.ops import (
     Add,
@@ -25,6 +25,7 @@ from archgraph.ops import (
 )
 from archgraph.spaces.defined import Defined, space
 from archgraph.spaces.ends import Ends
+from archgraph.spaces.legend import Legend
 from archgraph.spaces.parameters import Parameters
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -41,7 +42,7 @@ _SKETCH: dict[str, Op] = {
     "nor_conv_3x3": Conv2d(CHANNELS, kernel_size=3, padding=1, bias=False),
     "avg_pool_3x3": AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
 }
-_NAMES = {repr(op): name for name, op in _SKETCH.items()}
+_LEGEND = Legend("cell of NAS-Bench-201", "operations", EDGES, _SKETCH)
 
 
 def nas_bench_201() -> Defined:
@@ -102,20 +103,7 @@ def operations(graph: Graph) -> tuple[str, ...]:
     Raises:
         GraphError: when the graph is no cell of this space; the node is shown.
     """
-    found = []
-    for edge in EDGES:
-        if edge not in graph:
-            raise GraphError(f"this is no cell of NAS-Bench-201: it has no node {edge!r}", place=str(graph))
-        node = graph.node(edge)
-        operation = _NAMES.get(repr(node.op))
-        if operation is None:
-            raise GraphError(
-                f"this is no cell of NAS-Bench-201: {node.op!r} is none of its operations",
-                expected=" or ".join(_NAMES),
-                place=str(node),
-            )
-        found.append(operation)
-    return tuple(found)
+    return _LEGEND.read(graph)
 
 
 def architecture(graph: Graph) -> str:

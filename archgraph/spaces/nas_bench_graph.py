@@ -31,6 +31,7 @@ from archgraph.ops import (
 from archgraph.spaces.defined import Defined, space
 from archgraph.spaces.domain import Value
 from archgraph.spaces.graph_ends import GraphEnds
+from archgraph.spaces.legend import Legend
 from archgraph.spaces.parameters import Parameters
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -63,7 +64,7 @@ _LAYERS: dict[str, Callable[[int], Op]] = {
     "skip": lambda width: Identity(),
 }
 _SKETCH: dict[str, Op] = {name: layer(WIDTH) for name, layer in _LAYERS.items()}
-_NAMES = {repr(op): name for name, op in _SKETCH.items()}
+_LEGEND = Legend("architecture of NAS-Bench-Graph", "layers", LAYERS, _SKETCH)
 
 
 def nas_bench_graph() -> Defined:
@@ -183,22 +184,19 @@ def operations(graph: Graph) -> Architecture:
     Raises:
         GraphError: when the graph is no sketch of this space; the node is shown.
     """
+    made = _LEGEND.read(graph)
     places = {"x": 0} | {layer: place for place, layer in enumerate(LAYERS, start=1)}
-    link, found = [], []
-    for layer in LAYERS:
-        if layer not in graph:
-            raise GraphError(f"this is no architecture of NAS-Bench-Graph: it has no node {layer!r}", place=str(graph))
-        node = graph.node(layer)
-        operation = _NAMES.get(repr(node.op))
-        if operation is None or node.inputs[0] not in places:
+    link = []
+    for node in map(graph.node, LAYERS):
+        if node.inputs[0] not in places:
             raise GraphError(
-                f"this is no architecture of NAS-Bench-Graph: {layer!r} is none of its layers",
-                expected=f"{' or '.join(_NAMES)}, that reads x or a layer",
+                f"this is no architecture of NAS-Bench-Graph: {node.name!r} reads none of its layers",
+                expected=" or ".join(places),
+                got=node.inputs[0],
                 place=str(node),
             )
         link.append(places[node.inputs[0]])
-        found.append(operation)
-    return representative(tuple(link), tuple(found))
+    return representative(tuple(link), made)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archgraph.errors import GraphError, SpaceError
+from archgraph.errors import SpaceError
 from archgraph.graph import Graph, GraphBuilder, Op
 from archgraph.ops import Add, BatchNorm, Conv2d, GlobalAvgPool, Identity, Input, Linear, ReLU
 from archgraph.spaces.defined import Defined, space
 from archgraph.spaces.ends import Ends
+from archgraph.spaces.legend import Legend
 from archgraph.spaces.parameters import Parameters
 
 BLOCKS = ("identity", "mb3_k3", "mb6_k5")
@@ -27,7 +28,7 @@ _SKETCH: dict[str, Op] = {
     "mb3_k3": Conv2d(32, kernel_size=3, padding=1),
     "mb6_k5": Conv2d(32, kernel_size=5, padding=2),
 }
-_NUMBERS = {repr(_SKETCH[name]): number for number, name in enumerate(BLOCKS)}
+_LEGEND = Legend("network of NAS-Bench-Macro", "blocks", LAYERS, _SKETCH)
 
 
 def nas_bench_macro() -> Defined:
@@ -82,20 +83,7 @@ def operations(graph: Graph) -> tuple[int, ...]:
     Raises:
         GraphError: when the graph is no sketch of this space; the node is shown.
     """
-    found = []
-    for layer in LAYERS:
-        if layer not in graph:
-            raise GraphError(f"this is no network of NAS-Bench-Macro: it has no node {layer!r}", place=str(graph))
-        node = graph.node(layer)
-        digit = _NUMBERS.get(repr(node.op))
-        if digit is None:
-            raise GraphError(
-                f"this is no network of NAS-Bench-Macro: {node.op!r} is none of its blocks",
-                expected=" or ".join(_NUMBERS),
-                place=str(node),
-            )
-        found.append(digit)
-    return tuple(found)
+    return tuple(BLOCKS.index(block) for block in _LEGEND.read(graph))
 
 
 def network(

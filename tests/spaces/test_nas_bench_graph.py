@@ -113,7 +113,11 @@ def test_other_graphs_are_no_sketches() -> None:
         operations(chain(ops.Input((5,)), ops.Linear(3)))
     with sketch((0, 0, 0, 0), ("fc",) * 4).edit() as edit:
         edit.replace("layer3", ops.ReLU())
-    with pytest.raises(GraphError, match="'layer3' is none of its layers"):
+    with pytest.raises(GraphError, match=r"ReLU\(\) is none of its layers"):
+        operations(edit.graph)
+    with sketch((0, 1, 0, 0), ("fc",) * 4).edit() as edit:
+        edit.insert("layer1", ops.ReLU())
+    with pytest.raises(GraphError, match="'layer2' reads none of its layers"):
         operations(edit.graph)
     with pytest.raises(SpaceError, match="each of which reads an earlier one"):
         sketch((0, 2, 0, 0), ("fc",) * 4)
