@@ -110,8 +110,7 @@ class FlatGenerator(Space):
         """Ask for every parameter but the probabilities where there is nothing to rewire or to leave out."""
         found: dict[str, Any] = {}
         for name, domain in self.domains.items():
-            end = name[1:]
-            if name[0] != "P" or _matters(found[f"N{end}"], found.get(f"K{end}")):
+            if name[0] != "P" or self._graph(found, name[1:]).varies:
                 found[name] = choose(name, domain)
         return found
 
@@ -130,19 +129,20 @@ class FlatGenerator(Space):
         point = self.canonical(values)
 
         def bottom(stage: int) -> RandomGraph:
-            end = self._ends[stage % len(self._ends)]
-            return self._graph({name: point[name + end] for name in MODELS[self.model] if name + end in point})
+            return self._graph(point, self._ends[stage % len(self._ends)])
 
         chain = Wiring.chain(len(self.ratios))
         equal = (1.0,) * len(self.ratios)
         return draw_hierarchy(chain, ErdosRenyi(1, 0.0), bottom, seed, shares=equal, leaves={self.leaf: 1.0})
 
-    def _graph(self, values: Mapping[str, Any]) -> RandomGraph:
+    def _graph(self, point: Mapping[str, Any], end: str) -> RandomGraph:
+        """Return the random graph of parameters whose names end so; a probability that is not there does not matter."""
+        nodes = point[f"N{end}"]
         if self.model == "watts-strogatz":
-            return WattsStrogatz(values["N"], values["K"], values.get("P", 0.0))
+            return WattsStrogatz(nodes, point[f"K{end}"], point.get(f"P{end}", 0.0))
         if self.model == "erdos-renyi":
-            return ErdosRenyi(values["N"], values.get("P", 1.0))
-        return BarabasiAlbert(values["N"], values["M"])
+            return ErdosRenyi(nodes, point.get(f"P{end}", 1.0))
+        return BarabasiAlbert(nodes, point[f"M{end}"])
 
     @cached_property
     def layout(self) -> Layout:
@@ -205,10 +205,3 @@ def flat(
     channels = usual_head(limit) if head is None else head
     settings = {"model": model, "per_stage": per_stage, "N": N, "K": K, "P": P, "M": M, "separable": separable}
     return FlatGenerator(ends.input_shape, ends.outputs, limit, head=channels, dropout=dropout, **settings)  # type: ignore[arg-type]
-
-
-def _matters(nodes: int, neighbours: int | None) -> bool:
-    """Whether the probability matters: two nodes are joined in any case, a full ring is never rewired."""
-    if neighbours is None:
-        return nodes > 2
-    return 0 < 2 * WattsStrogatz(nodes, neighbours, 0.0).reach < nodes - 1

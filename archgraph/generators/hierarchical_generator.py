@@ -22,7 +22,7 @@ from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
 from archgraph.generators.leaf import LEAVES, check_kinds
 from archgraph.generators.merging import MERGES
 from archgraph.generators.mixture import Mixture
-from archgraph.generators.random_graphs import ErdosRenyi, WattsStrogatz
+from archgraph.generators.random_graphs import ErdosRenyi, RandomGraph, WattsStrogatz
 from archgraph.generators.width_solver import widest
 from archgraph.graph import Graph
 from archgraph.spaces.domain import Domain, Value
@@ -148,7 +148,7 @@ class HierarchicalGenerator(Space):
         """Ask for every parameter but the probabilities where there is nothing to rewire or to leave out."""
         found: dict[str, Value] = {}
         for name, domain in self.domains.items():
-            if name not in ("P_t", "P_m", "P_b") or _matters(found, name[-1]):
+            if name not in ("P_t", "P_m", "P_b") or _random(found, name[-1]).varies:
                 found[name] = choose(name, domain)
         return found
 
@@ -170,9 +170,9 @@ class HierarchicalGenerator(Space):
         point: dict[str, Any] = self.canonical(values)
         stages, merges, leaves = self._mixtures
         return draw_hierarchy(
-            _ring(point, "t"),
-            ErdosRenyi(point["N_m"], point.get("P_m", 1.0)),
-            lambda stage: _ring(point, "b"),
+            _random(point, "t"),
+            _random(point, "m"),
+            lambda stage: _random(point, "b"),
             seed,
             shares=tuple(stages.shares(point).values()) if self.stages else (1.0,) * STAGES,
             merges=merges.shares(point),
@@ -266,14 +266,9 @@ def hierarchical(
     )  # fmt: skip
 
 
-def _ring(point: Mapping[str, Any], level: str) -> WattsStrogatz:
-    return WattsStrogatz(point[f"N_{level}"], point[f"K_{level}"], point.get(f"P_{level}", 0.0))
-
-
-def _matters(point: Mapping[str, Any], level: str) -> bool:
-    """Whether the probability of a level matters: two nodes are joined in any case, a full ring is never rewired."""
+def _random(point: Mapping[str, Any], level: str) -> RandomGraph:
+    """Return the random graph of cells, blocks or leaves; a probability that is not there does not matter."""
     nodes = point[f"N_{level}"]
     if level == "m":
-        return bool(nodes > 2)
-    ring = WattsStrogatz(nodes, point[f"K_{level}"], 0.0)
-    return 0 < 2 * ring.reach < nodes - 1
+        return ErdosRenyi(nodes, point.get("P_m", 1.0))
+    return WattsStrogatz(nodes, point[f"K_{level}"], point.get(f"P_{level}", 0.0))

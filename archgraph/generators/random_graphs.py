@@ -27,6 +27,11 @@ class RandomGraph(Protocol):
         """Number of nodes."""
         ...
 
+    @property
+    def varies(self) -> bool:
+        """Whether it has a probability, and networks that differ with it."""
+        ...
+
     def draw(self, numbers: random.Random) -> tuple[Edge, ...]:
         """Draw the edges, in ascending order; the graph may be in several components."""
         ...
@@ -50,6 +55,11 @@ class ErdosRenyi:
 
     def __post_init__(self) -> None:
         _check(self.nodes, "density", self.density)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the probability matters to a network: where there are only two nodes, they are joined in any case."""
+        return self.nodes > 2
 
     def draw(self, numbers: random.Random) -> tuple[Edge, ...]:
         """Draw the edges."""
@@ -92,6 +102,11 @@ class WattsStrogatz:
         """How many nearest ones on either side a node is joined to."""
         return min(self.neighbours, self.nodes - 1) // 2
 
+    @property
+    def varies(self) -> bool:
+        """Whether the probability matters: where nothing is joined, or everything, there is nothing to rewire."""
+        return 0 < 2 * self.reach < self.nodes - 1
+
     def draw(self, numbers: random.Random) -> tuple[Edge, ...]:
         """Draw the edges."""
         import networkx
@@ -114,6 +129,7 @@ class BarabasiAlbert:
     nodes: int
     links: int
     tries: ClassVar[int] = 1  # it is always connected
+    varies: ClassVar[bool] = False  # it has no probability
 
     def __post_init__(self) -> None:
         _check(self.nodes, "density", 0.0)

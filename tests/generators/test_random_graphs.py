@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+from collections.abc import Callable
 from itertools import combinations
 
 import networkx
@@ -61,6 +62,25 @@ def test_without_rewiring_the_ring_is_regular() -> None:
     assert degrees(9, WattsStrogatz(9, 4, 0.0).draw(random.Random(1))) == [4] * 9
     assert WattsStrogatz(6, 5, 0.0).reach == 2
     assert WattsStrogatz(4, 5, 0.0).reach == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "varies"),
+    [
+        *((lambda p, n=n: ErdosRenyi(n, p), n > 2) for n in (1, 2, 3, 7)),
+        (lambda p: WattsStrogatz(2, 2, p), False),
+        (lambda p: WattsStrogatz(6, 1, p), False),
+        (lambda p: WattsStrogatz(5, 4, p), False),
+        (lambda p: WattsStrogatz(5, 7, p), False),
+        (lambda p: WattsStrogatz(6, 5, p), True),
+        (lambda p: WattsStrogatz(5, 2, p), True),
+        (lambda p: BarabasiAlbert(6, 2), False),
+    ],
+)
+def test_a_probability_that_does_not_matter(make: Callable[[float], RandomGraph], varies: bool) -> None:
+    drawn = [{make(p).draw(random.Random(seed)) for p in (0.1, 0.4, 0.9)} for seed in range(9)]
+    assert make(0.3).varies == varies
+    assert make(0.3).nodes == 2 or any(len(graphs) > 1 for graphs in drawn) == varies
 
 
 @pytest.mark.parametrize("density", [0.0, 0.15, 0.5, 0.85, 1.0])
