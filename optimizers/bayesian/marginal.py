@@ -18,6 +18,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from optimizers.bayesian.likelihood import likelihood
+
 LENGTH_SCALE = math.sqrt(3.0)
 """Standard deviation of a length's logarithm, a priori."""
 NOISE_MEAN, NOISE_SCALE = -4.0, 1.0
@@ -54,8 +56,7 @@ class Marginal:
     ) -> tuple[float, Tensor, float]:
         """Return the log density, its gradient in ``theta`` and the mean that maximises it.
 
-        With ``A = K + noise`` the mean is ``1' A^-1 y / 1' A^-1 1``, and with ``a = A^-1 (y - mean)`` the gradient is
-        ``1/2 tr((a a' - A^-1) dA)`` (5.9).
+        ``A = K + noise``.
 
         Raises:
             torch.linalg.LinAlgError: when the covariance is not positive definite.
@@ -66,14 +67,7 @@ class Marginal:
         noise = theta[columns].exp() if self.variance is None else self.variance
         A = K.clone()
         A.diagonal().add_(noise)
-        L = torch.linalg.cholesky(A)
-        inverse = torch.cholesky_inverse(L)
-        weights = inverse.sum(0)
-        mean = (weights @ self.y) / weights.sum()
-        rest = self.y - mean
-        a = inverse @ rest
-        value = -0.5 * (rest @ a) - L.diagonal().log().sum() - 0.5 * count * math.log(2.0 * math.pi)
-        W = torch.outer(a, a) - inverse
+        value, W, mean = likelihood(A, self.y)
         gradient = torch.zeros_like(theta)
         gradient[:columns] = 0.5 * inverse_squares * (self.squares @ (W * K).flatten())
         if self.variance is None:

@@ -1,9 +1,7 @@
 """How well a mixture of kernels explains outcomes: the log marginal likelihood of a Gaussian process, and its gradient.
 
 The covariance is ``A = sum_l a_l K_l + s I`` with given Gram matrices: only variances are to be found, so the closed
-form (Rasmussen and Williams, *Gaussian Processes for Machine Learning*, MIT Press 2006, equations 5.8 and 5.9) costs no
-more than one inverse. The sign of its determinant matters: ``- 1/2 log |A|``; with the other one large covariances
-would be rewarded.
+form (:mod:`optimizers.bayesian.likelihood`) costs no more than one inverse.
 
 Letters: ``N`` observations, ``L`` Gram matrices, ``G`` graphs.
 """
@@ -17,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from optimizers.bayesian.likelihood import likelihood
 
 VARIANCE_SCALE = 1.5
 """Standard deviation of a variance's logarithm, a priori; all variances together are 1 in the middle."""
@@ -80,23 +80,14 @@ class Evidence:
     ) -> tuple[Tensor, Tensor, Tensor]:  # [], [L + 1], []
         """Return the log marginal likelihood, its gradient and the mean that maximises it.
 
-        With ``a = A^-1 (y - mean)`` the gradient is ``1/2 tr((a a' - A^-1) dA)`` (5.9).
-
         Raises:
             torch.linalg.LinAlgError: when the covariance is not positive definite.
         """
-        levels, count = self.grams.shape[:2]
+        levels = len(self.grams)
         variances = theta.exp()
         A = torch.tensordot(variances[:levels], self.grams, 1)
         A.diagonal().add_(variances[levels])
-        L = torch.linalg.cholesky(A)
-        inverse = torch.cholesky_inverse(L)
-        weights = inverse.sum(0)
-        mean = (weights @ self.y) / weights.sum()
-        rest = self.y - mean
-        a = inverse @ rest
-        value = -0.5 * (rest @ a) - L.diagonal().log().sum() - 0.5 * count * math.log(2.0 * math.pi)
-        W = torch.outer(a, a) - inverse
+        value, W, mean = likelihood(A, self.y)
         traces = torch.cat([self.grams.flatten(1) @ W.flatten(), W.diagonal().sum()[None]])
         return value, 0.5 * variances * traces, mean
 
