@@ -275,7 +275,7 @@ class Evaluator:
             self._free(error)
             return self.failed(request, reason(error), curve, paid=paid)
         epochs = len(curve) - paid
-        ledger = replace(self._whole_bill(request, epochs), continued=float(paid))
+        ledger = replace(self._whole_bill(request, epochs, curve[paid:]), continued=float(paid))
         fidelity = request.fidelity.within(recipe.epochs)
         return Report("", metrics, done.network, done.state, curve=done.curve, ledger=ledger, fidelity=fidelity)
 
@@ -296,7 +296,7 @@ class Evaluator:
             return Report(self.key(request), ledger=ledger, failure=why)
         graph = graph_of(request)
         begun = min(len(curve) + 1, request.fidelity.last(request.recipe.epochs)) - paid
-        ledger = training_bill(request, self.task, begun, len(curve) - paid)
+        ledger = training_bill(request, self.task, begun, len(curve) - paid, curve=curve[paid:])
         ledger = replace(ledger, wall_seconds=seconds, device=str(self.device), continued=float(paid))
         fidelity = request.fidelity.within(request.recipe.epochs)
         return Report(
@@ -325,10 +325,10 @@ class Evaluator:
         except ArchGraphError:
             return {}  # its training fails, and says why
 
-    def _whole_bill(self, request: Train, epochs: int) -> Ledger:
+    def _whole_bill(self, request: Train, epochs: int, curve: Sequence[Epoch] = ()) -> Ledger:
         """Return the bill of a training that comes to its end, with all that is measured then."""
         more = runs(self.metrics, self.conditions)
-        return training_bill(request, self.task, epochs, epochs, tested=True, runs=more)
+        return training_bill(request, self.task, epochs, epochs, tested=True, runs=more, curve=curve)
 
     def _free(self, error: BaseException) -> None:
         if self.device.type == "cuda" and lacks_memory(error):

@@ -1,8 +1,9 @@
-"""What goes into a network on a split of a task: its samples, a whole graph of which some nodes count, or graphs.
+"""What goes into a network on a split of a task: its samples, a graph of which some nodes count, or graphs.
 
-A network that reads edges computes all nodes of the task's graph at once, and the loss and the metrics are those of the
-nodes of the split. A network that does not is fed with nodes as with any other samples. Where samples are graphs, those
-of a batch go side by side through a network that reads edges or memberships; another gets one vector a graph.
+A network that reads edges computes all nodes of the task's graph at once, or, in batches, some nodes with neighbours
+that are drawn; the loss and the metrics are those of the nodes of the split. A network that does not is fed with nodes
+as with any other samples. Where samples are graphs, those of a batch go side by side through a network that reads edges
+or memberships; another gets one vector a graph.
 
 Letters: ``N`` samples, or nodes, ``D`` their features.
 """
@@ -16,10 +17,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from archgraph.errors import SettingError
+from archgraph.evaluation.report import Metrics
 from archgraph.graph import Graph
-from archgraph.ops import Edges
-from archgraph.scoring.samples import beside, given, linked
-from archgraph.tasks import GraphSet, Split, Task
+from archgraph.ops import Edges, Input
+from archgraph.scoring.samples import around, beside, given, linked
+from archgraph.tasks import GraphSet, NodeGraph, Split, Task
+
+NODES, EDGES = "train.nodes", "train.edges"
+"""How many nodes and edges went through a network in an epoch, in the learning curve where neighbours are drawn."""
 
 
 class Feed(ABC):
@@ -39,12 +45,20 @@ class Feed(ABC):
         """Cut the samples of the split, in an order ``[N]``, into those that go through the network at once."""
 
     @abstractmethod
-    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
-        """Return what the network is given for a batch: one tensor an input."""
+    def inputs(self, batch: Tensor | slice, seed: int = 0) -> tuple[Tensor, ...]:
+        """Return what the network is given for a batch, one tensor an input; the seed is of what is drawn for it."""
 
     @abstractmethod
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
         """Return those of the network's outputs that are of a batch."""
+
+    def counted(self, batch: Tensor) -> Tensor | None:
+        """Return the rows of the network's outputs that are of a batch, where others are there too."""
+        return None
+
+    def drawn(self, inputs: tuple[Tensor, ...]) -> Metrics:
+        """Return how much of a graph was drawn for a batch, given its inputs; nothing where nothing is drawn."""
+        return {}
 
     def pieces(self, size: int) -> Iterator[slice]:
         """Yield the samples in order, so many at once."""
@@ -66,7 +80,7 @@ class Samples(Feed):
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
         return _cut(order.to(self.x.device), size)
 
-    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+    def inputs(self, batch: Tensor | slice, seed: int = 0) -> tuple[Tensor, ...]:
         return (self.x[batch],)
 
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
@@ -90,14 +104,54 @@ class WholeGraph(Feed):
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
         return [torch.arange(len(self.rows), device=self.rows.device)]  # one step an epoch, whatever the order
 
-    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+    def inputs(self, batch: Tensor | slice, seed: int = 0) -> tuple[Tensor, ...]:
         return self.given
 
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
         return outputs[self.rows[batch]]
 
+    def counted(self, batch: Tensor) -> Tensor | None:
+        return self.rows[batch]
+
     def pieces(self, size: int) -> Iterator[slice]:
         yield slice(0, len(self))
+
+
+class Neighborhoods(Feed):
+    """Nodes of one graph, those of a batch with neighbours that are drawn, and theirs: to train on.
+
+    Args:
+        graph: of the network.
+        whole: the graph of the task.
+        split: name of the split.
+        dtype: of the network.
+        neighbors: how many are drawn for a node, hop after hop.
+    """
+
+    def __init__(
+        self, graph: Graph, whole: NodeGraph, split: str, dtype: torch.dtype, neighbors: tuple[int, ...]
+    ) -> None:
+        self.graph, self.whole, self.dtype, self.neighbors = graph, whole, dtype, neighbors
+        self.rows = whole.rows[split]
+        self.y = whole.y[self.rows]
+
+    def batches(self, order: Tensor, size: int) -> list[Tensor]:
+        return _cut(order.to(self.rows.device), size)
+
+    def inputs(self, batch: Tensor | slice, seed: int = 0) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        part = self.whole.arrivals.around(self.rows[batch], self.neighbors, generator)
+        return around(self.graph, self.whole, part, self.dtype)
+
+    def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
+        return outputs[: len(self.rows[batch])]
+
+    def counted(self, batch: Tensor) -> Tensor | None:
+        return torch.arange(len(batch), device=self.rows.device)
+
+    def drawn(self, inputs: tuple[Tensor, ...]) -> Metrics:
+        kinds = {type(self.graph.op(name)): one for name, one in zip(self.graph.inputs, inputs, strict=True)}
+        return {NODES: len(kinds[Input]), EDGES: kinds[Edges].shape[1]}
 
 
 class Graphs(Feed):
@@ -120,7 +174,7 @@ class Graphs(Feed):
     def batches(self, order: Tensor, size: int) -> list[Tensor]:
         return _cut(order.to(self.rows.device), size)
 
-    def inputs(self, batch: Tensor | slice) -> tuple[Tensor, ...]:
+    def inputs(self, batch: Tensor | slice, seed: int = 0) -> tuple[Tensor, ...]:
         if isinstance(batch, Tensor):
             return beside(self.graph, self.whole, self.rows[batch], self.dtype)
         piece = (batch.start or 0, len(self) if batch.stop is None else batch.stop)
@@ -139,7 +193,14 @@ def _cut(order: Tensor, size: int) -> list[Tensor]:
     return parts
 
 
-def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype: torch.dtype) -> Feed:
+def feed(
+    graph: Graph,
+    task: Task,
+    split: str,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    neighbors: tuple[int, ...] = (),
+) -> Feed:
     """Return what goes into a network on a split of a task.
 
     Args:
@@ -148,6 +209,7 @@ def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype
         split: its name.
         device: where the network is.
         dtype: its floating-point type.
+        neighbors: how many are drawn for a node of a graph, hop after hop; none to have the whole graph at once.
     """
     own, whole = task.splits[split].to(device), linked(graph, task)
     if isinstance(whole, GraphSet):
@@ -157,7 +219,19 @@ def feed(graph: Graph, task: Task, split: str, device: torch.device | str, dtype
         assert not any(isinstance(graph.op(name), Edges) for name in graph.inputs)
         return Samples(own.x.to(dtype), y)
     whole = whole.to(device)
+    if neighbors:
+        return Neighborhoods(graph, whole, split, dtype, neighbors)
     return WholeGraph(given(graph, whole, dtype), y, whole.rows[split])
+
+
+def check_neighbors(neighbors: tuple[int, ...], task: Task) -> None:
+    """Raise a ``SettingError`` when neighbours are to be drawn, and a task's samples have none."""
+    if neighbors and task.graph is None:
+        raise SettingError(
+            "only nodes of one graph have neighbours to draw",
+            expected="a recipe without neighbors",
+            got=f"task {task.name!r}",
+        )
 
 
 def samples_of(data: Split) -> Samples:

@@ -18,6 +18,7 @@ from archgraph.evaluation.decay import decay_groups
 from archgraph.evaluation.schedule import SCHEDULES, factor
 from archgraph.evaluation.self_training import SelfTraining
 from archgraph.registry import WEIGHT_OPTIMIZERS
+from archgraph.tasks.neighborhood import ALL
 
 MOST = 10**9
 """The most epochs, and samples in a batch."""
@@ -44,7 +45,9 @@ class Recipe:
         optimizer: name of a weight optimizer: ``"adam"``, ``"sgd"``, ``"adamw"``, or one that a plug-in adds.
         lr: learning rate at its highest.
         epochs: passes over the training split.
-        batch_size: samples in a batch; a last batch of a single sample joins the one before it.
+        batch_size: samples in a batch; a last batch of a single sample joins the one before it. Of the nodes of one
+            graph all are trained on at once, whatever it says, by a network that reads edges, unless ``neighbors`` asks
+            for batches.
         schedule: ``"cosine"`` or ``"linear"`` (to zero over all steps), ``"step"`` (a tenth from halfway on, a
             hundredth from three quarters on) or ``"constant"``.
         weight_decay: passed to the optimizer.
@@ -64,6 +67,11 @@ class Recipe:
             ``"entropy:2"`` (:mod:`archgraph.evaluation.self_training`); empty for none.
         decayed: what ``weight_decay`` is for: ``"first"`` for the first layers, or names of nodes with ``+`` between
             them (:mod:`archgraph.evaluation.decay`); empty for all.
+        neighbors: where samples are nodes of one graph: a batch is ``batch_size`` of them, with so many neighbours
+            drawn for each, hop after hop, ``"15+10"`` or ``(15, 10)``; -1 for all
+            (:mod:`archgraph.tasks.neighborhood`). Metrics are measured on the whole graph. Graph convolutions that
+            normalise edges count those that were drawn: of all neighbours they need one hop more than there are layers
+            to compute what they do on the whole graph. Empty for the whole graph at once.
 
     Raises:
         SettingError: when a value cannot be used.
@@ -73,6 +81,8 @@ class Recipe:
     (('momentum', 0.9),)
     >>> Recipe(augment="shift:2+flip").augment
     ('shift:2', 'flip')
+    >>> Recipe(batch_size=512, neighbors="15+10").neighbors
+    (15, 10)
     """
 
     optimizer: str = "adam"
@@ -90,6 +100,7 @@ class Recipe:
     compile: bool = False
     self_training: str = ""
     decayed: str = ""
+    neighbors: str | int | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", _options(self.options))
@@ -123,6 +134,13 @@ class Recipe:
         SelfTraining.read(self.self_training)
         if not isinstance(self.compile, bool):
             raise SettingError("recipe: compile must be True or False", got=repr(self.compile))
+        object.__setattr__(self, "neighbors", _numbers(self.neighbors))
+        if self.neighbors and self.compile:
+            raise SettingError(
+                "recipe: batches of neighbours differ in size, and so are not compiled", hint="compile=False"
+            )
+        if self.neighbors and self.self_training:
+            raise SettingError("recipe: self-training needs the whole graph", hint="no neighbors")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -182,6 +200,11 @@ class Recipe:
         return SelfTraining.read(self.self_training)
 
     @property
+    def hops(self) -> tuple[int, ...]:
+        """What :attr:`neighbors` says, as numbers."""
+        return _numbers(self.neighbors)
+
+    @property
     def augmentations(self) -> tuple[Augmentation, ...]:
         """What :attr:`augment` says, as values."""
         return read_augmentations(self.augment)
@@ -206,6 +229,23 @@ def _check_option(optimizer: str, name: str, value: Any, usual: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def _numbers(given: Any) -> tuple[int, ...]:
+    """Return numbers of neighbours, hop by hop, from ``"15+10"``, ``15`` or several in a row."""
+    try:
+        hops = given.split("+") if isinstance(given, str) and given else given
+        found = tuple(int(one) for one in ((hops,) if isinstance(hops, int) else hops))
+    except (TypeError, ValueError):
+        found = (0,)
+    if not all(one == ALL or 0 < one <= MOST for one in found):
+        raise SettingError(
+            "recipe: neighbors are numbers, one a hop, with + between them",
+            expected=f"from 1 on, or {ALL} for all",
+            got=repr(given),
+            hint="neighbors=15+10",
+        )
+    return found
 
 
 def _options(given: Any) -> tuple[tuple[str, Any], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,16 @@ from archgraph.evaluation.augmentation import augment, check_images
 from archgraph.evaluation.averaging import Average, join_state, split_state
 from archgraph.evaluation.checkpoint import Best, Checkpoint
 from archgraph.evaluation.curvature import tell, watched
-from archgraph.evaluation.feed import Feed, WholeGraph, feed, run_through, samples_of
+from archgraph.evaluation.feed import (
+    NODES,
+    Feed,
+    Neighborhoods,
+    WholeGraph,
+    check_neighbors,
+    feed,
+    run_through,
+    samples_of,
+)
 from archgraph.evaluation.held import Frozen, Held, frozen_units
 from archgraph.evaluation.recipe import Recipe
 from archgraph.evaluation.report import Epoch, Metrics
@@ -93,11 +103,12 @@ def train(
 
     Raises:
         EvaluationFailed: when the loss stops being finite, or that on the validation split of what would be returned.
-        SettingError: when the recipe's augmentation or precision does not fit the task or the network, or ``start`` is
-            a checkpoint of another training, or ``frozen`` names what cannot be held.
+        SettingError: when the recipe's augmentation, precision or neighbours do not fit the task or the network, or
+            ``start`` is a checkpoint of another training, or ``frozen`` names what cannot be held.
         UnknownName: when ``frozen`` names no node.
     """
     check_images(recipe.augmentations, task.input_shape)
+    check_neighbors(recipe.hops, task)
     if start is not None:
         start.check(network.graph, repr(recipe), seed)
     begin = (network if start is None else start.network).to(device)
@@ -105,7 +116,8 @@ def train(
     held = Held(module, begin.graph, frozen_units(frozen))
     if recipe.epochs == 0 or not any(parameter.requires_grad for parameter in module.parameters()):
         return Trained(network, state or {}, (), 0, 0)
-    data = {name: feed(begin.graph, task, name, device, begin.dtype) for name in ("train", "val")}
+    drawn = {"train": recipe.hops, "val": ()}  # predictions are measured on the whole graph
+    data = {name: feed(begin.graph, task, name, device, begin.dtype, hops) for name, hops in drawn.items()}
     if isinstance(whole := data["train"], WholeGraph):
         settle_on_graph(module, begin.graph, whole.given)
     run = _Run(begin, module, task, recipe, seed, torch.device(device), {} if start is not None else state or {}, held)
@@ -123,6 +135,8 @@ def train(
     result, moments = run.result()
     done = max(0, last - first)
     seen = {name: done * run_through(begin.graph, task, len(one)) for name, one in data.items()}
+    if isinstance(data["train"], Neighborhoods):
+        seen["train"] = sum(int(point.metrics[NODES]) for point in run.curve[first:])
     return Trained(result, moments, tuple(run.curve), samples=seen["train"], evaluated=seen["val"])
 
 
@@ -170,12 +184,12 @@ class _Run:
         self.epoch += 1
         _seed(rng.derive(self.seed, "train", self.epoch), self.device)
         with self.arithmetic.compiling():
-            mean = self._pass(data)
+            mean, drawn = self._pass(data)
         if not math.isfinite(mean):
             raise EvaluationFailed(
                 f"training diverged: the loss is {mean} in epoch {self.epoch}", hint=f"lr={self.recipe.lr / 10:g}"
             )
-        metrics = {"train.running-loss": mean}
+        metrics = {"train.running-loss": mean, **drawn}
         metrics |= {f"val.{name}": value for name, value in predict(self.shown, validation, self.task).items()}
         self.curve.append(Epoch(self.epoch, metrics))
         loss = metrics["val.loss"] if metrics["val.loss"] < math.inf else math.inf
@@ -220,18 +234,20 @@ class _Run:
             state = join_state(state, self.average.lags(self.module))
         return self.network.with_weights_of(self.shown).to("cpu"), _on_cpu(state)
 
-    def _pass(self, data: Feed) -> float:
-        """Make one pass over the training split and return the mean loss on the way."""
+    def _pass(self, data: Feed) -> tuple[float, Metrics]:
+        """Make one pass over the training split; return the mean loss on the way, and how much of a graph was drawn."""
         self.module.train()
         order = torch.Generator().manual_seed(rng.derive(self.seed, "order", self.epoch))
         batches = data.batches(torch.randperm(len(data), generator=order), self.recipe.batch_size)
         steps = self.recipe.epochs * len(batches)
         total = torch.zeros((), dtype=torch.float64, device=data.y.device)
+        drawn: Counter[str] = Counter()
         for number, batch in enumerate(batches):
             rate = self.recipe.learning_rate((self.epoch - 1) * len(batches) + number, steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            inputs = data.inputs(batch)
+            inputs = data.inputs(batch, rng.derive(self.seed, "neighbors", self.epoch, number))
+            drawn.update(data.drawn(inputs))
             if self.augmentations:
                 seed = rng.derive(self.seed, "augment", self.epoch, number)
                 inputs = tuple(augment(self.augmentations, x, seed=seed) for x in inputs)
@@ -239,14 +255,13 @@ class _Run:
             with watched(self.optimizer) as plain:
                 outputs = self.arithmetic.outputs(*inputs, plain=plain)
             loss = self._loss(outputs, data, batch)
-            rows = data.rows[batch] if isinstance(data, WholeGraph) else None
-            tell(self.optimizer, outputs, loss, self.task.loss.name, rows)
+            tell(self.optimizer, outputs, loss, self.task.loss.name, data.counted(batch))
             self.arithmetic.step(loss, self.optimizer)
             self.held.restore()
             if self.average is not None:
                 self.average.update(self.module)
             total += loss.detach() * len(batch)
-        return float(total) / len(data)
+        return float(total) / len(data), {name: float(count) for name, count in drawn.items()}
 
     def _loss(self, outputs: Tensor, data: Feed, batch: Tensor) -> Tensor:
         loss = self.task.loss(data.read(outputs, batch), data.y[batch])

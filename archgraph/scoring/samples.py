@@ -1,4 +1,4 @@
-"""What goes into a network of a task: samples, a graph of which some nodes count, or graphs side by side."""
+"""What goes into a network of a task: samples, a graph of which some nodes count, a part of it, or graphs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from archgraph.graph import Graph, Op
 from archgraph.net import Nodes, Samples
 from archgraph.ops import Edges, EdgeWeights, Input, Membership
 from archgraph.tasks import GraphSet, Task
+from archgraph.tasks.neighborhood import Neighborhood
 from archgraph.tasks.node_graph import NodeGraph
 
 
@@ -81,6 +82,21 @@ def given(graph: Graph, whole: NodeGraph, dtype: torch.dtype) -> tuple[Tensor, .
         DataError: when the graph of nodes has nothing for an input.
     """
     return tuple(_given(graph, name, whole, dtype) for name in graph.inputs)
+
+
+def around(graph: Graph, whole: NodeGraph, part: Neighborhood, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Return what a network takes of a part of a graph of nodes: one tensor an input.
+
+    Args:
+        graph: of the network.
+        whole: the graph of nodes.
+        part: which nodes and edges of it.
+        dtype: of the network.
+    """
+    kinds: dict[type[Op], Tensor] = {Input: whole.x[part.nodes].to(dtype), Edges: part.edge_index}
+    if whole.edge_weight is not None:
+        kinds[EdgeWeights] = whole.edge_weight[part.edges].to(dtype)
+    return tuple(kinds[type(graph.op(name))] for name in graph.inputs)
 
 
 def _given(graph: Graph, name: str, whole: NodeGraph, dtype: torch.dtype) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import DataError
+from archgraph.tasks.neighborhood import ranges
 from archgraph.tasks.node_graph import finite
 from archgraph.tasks.split import SPLITS, Split
 
@@ -122,10 +123,10 @@ class GraphSet:
             Features of their nodes, edges between them, and the membership: 0 for the nodes of ``graphs[0]``.
         """
         sizes, counts = self._sizes[graphs], self._counts[graphs]
-        nodes = _ranges(self._starts[graphs], sizes)
+        nodes = ranges(self._starts[graphs], sizes)
         here = torch.arange(len(graphs), device=graphs.device)
         shift = sizes.cumsum(0) - sizes - self._starts[graphs]  # [B], from the old number of a node to the new
-        edges = self._edges[:, _ranges(self._edge_starts[graphs], counts)] + shift.repeat_interleave(counts)
+        edges = self._edges[:, ranges(self._edge_starts[graphs], counts)] + shift.repeat_interleave(counts)
         return self.x[nodes], edges, here.repeat_interleave(sizes)
 
     @cached_property
@@ -147,16 +148,6 @@ class GraphSet:
     @cached_property
     def _edge_starts(self) -> Tensor:  # [G]
         return self._counts.cumsum(0) - self._counts
-
-
-def _ranges(starts: Tensor, sizes: Tensor) -> Tensor:
-    """Return the numbers from every start on, so many as its size says, one after the other.
-
-    >>> _ranges(torch.tensor([5, 0]), torch.tensor([2, 3]))
-    tensor([5, 6, 0, 1, 2])
-    """
-    before = sizes.cumsum(0) - sizes
-    return torch.arange(int(sizes.sum()), device=starts.device) + (starts - before).repeat_interleave(sizes)
 
 
 def _kind(tensor: Tensor) -> str:

@@ -186,6 +186,7 @@ def test_every_field_is_part_of_what_a_request_is_known_by() -> None:
         "augment": "flip",
         "precision": "bfloat16",
         "compile": True,
+        "neighbors": "3+2",
     }
     assert set(changed) == {field.name for field in fields(Recipe)}
     network = Network.init(Graph.parse("x = Input((3,))\ny = Linear(2)(x)\nreturn y"))
