@@ -13,7 +13,7 @@ are divided by it. The share must be positive for that, but in :class:`GATConv`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -60,6 +60,11 @@ class _GraphAttention(_GraphLayer):
     def resized(self, units: int, *inputs: Shape) -> Op:
         return self._with(out_channels=units // self.heads if self.concat else units)
 
+    def module(self, *inputs: Shape) -> nn.Module:
+        """Return the layer of PyTorch Geometric, which has the name of this class and its settings."""
+        layer = getattr(geometric(), type(self).__name__)
+        return layer(inputs[0].units, **{field.name: getattr(self, field.name) for field in fields(self)})
+
     # ------------------------------------------------------------------ tensors of PyTorch Geometric's layers
     @property
     def _wide(self) -> int:
@@ -98,7 +103,18 @@ class _GraphAttention(_GraphLayer):
 
 
 @dataclass(frozen=True, repr=False)
-class GATConv(_GraphAttention):
+class _AdditiveAttention(_GraphAttention):
+    """Base of layers that weigh edges by a vector a head and a leaky rectifier."""
+
+    negative_slope: float = 0.2
+    dropout: float = 0.0
+    add_self_loops: bool = True
+    bias: bool = True
+    residual: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class GATConv(_AdditiveAttention):
     """Graph attention (Velickovic et al., 2018, https://arxiv.org/abs/1710.10903).
 
     Args:
@@ -111,12 +127,6 @@ class GATConv(_GraphAttention):
         bias: whether a bias is added.
         residual: whether a linear map of the node's own features is added.
     """
-
-    negative_slope: float = 0.2
-    dropout: float = 0.0
-    add_self_loops: bool = True
-    bias: bool = True
-    residual: bool = False
 
     def tensors(self, *inputs: Shape) -> Mapping[str, TensorSpec]:
         last, branch = self._added(inputs[0], bias=self.bias, residual=self.residual)
@@ -147,22 +157,9 @@ class GATConv(_GraphAttention):
         matrices = inputs[0].units * (self._wide + self.units * self.residual)
         return matrices + 2 * self._wide + self.propagated(self._wide, *inputs, loops=self.add_self_loops)
 
-    def module(self, *inputs: Shape) -> nn.Module:
-        return geometric().GATConv(
-            inputs[0].units,
-            self.out_channels,
-            heads=self.heads,
-            concat=self.concat,
-            negative_slope=self.negative_slope,
-            dropout=self.dropout,
-            add_self_loops=self.add_self_loops,
-            bias=self.bias,
-            residual=self.residual,
-        )
-
 
 @dataclass(frozen=True, repr=False)
-class GATv2Conv(_GraphAttention):
+class GATv2Conv(_AdditiveAttention):
     """Graph attention that bends before it weighs (Brody et al., 2022, https://arxiv.org/abs/2105.14491).
 
     Args:
@@ -176,12 +173,6 @@ class GATv2Conv(_GraphAttention):
         residual: whether a linear map of the node's own features is added.
     """
 
-    negative_slope: float = 0.2
-    dropout: float = 0.0
-    add_self_loops: bool = True
-    bias: bool = True
-    residual: bool = False
-
     def tensors(self, *inputs: Shape) -> Mapping[str, TensorSpec]:
         last, branch = self._added(inputs[0], bias=self.bias, residual=self.residual)
         rows: dict[str, TensorSpec] = {}
@@ -192,19 +183,6 @@ class GATv2Conv(_GraphAttention):
     def macs(self, *inputs: Shape) -> int:
         matrices = inputs[0].units * (2 * self._wide + self.units * self.residual)
         return matrices + 2 * self.propagated(self._wide, *inputs, loops=self.add_self_loops)
-
-    def module(self, *inputs: Shape) -> nn.Module:
-        return geometric().GATv2Conv(
-            inputs[0].units,
-            self.out_channels,
-            heads=self.heads,
-            concat=self.concat,
-            negative_slope=self.negative_slope,
-            dropout=self.dropout,
-            add_self_loops=self.add_self_loops,
-            bias=self.bias,
-            residual=self.residual,
-        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -251,15 +229,3 @@ class TransformerConv(_GraphAttention):
     def macs(self, *inputs: Shape) -> int:
         matrices = inputs[0].units * (3 * self._wide + self.units * self.root_weight)
         return matrices + 3 * self.units * self.beta + 2 * self.propagated(self._wide, *inputs)
-
-    def module(self, *inputs: Shape) -> nn.Module:
-        return geometric().TransformerConv(
-            inputs[0].units,
-            self.out_channels,
-            heads=self.heads,
-            concat=self.concat,
-            beta=self.beta,
-            dropout=self.dropout,
-            bias=self.bias,
-            root_weight=self.root_weight,
-        )
