@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Fidelity, Report, Train
 from archgraph.graph import Graph
@@ -59,9 +60,7 @@ class Pruned(Driver):
         if not isinstance(self.driver, Driver):
             raise SettingError("pruning wraps a driver", expected="RandomSearch(space)", got=self.driver)
         for name in ("every", "lookahead"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SettingError(f"{name} must be a whole number of at least 1", got=repr(value))
+            check_whole(name, getattr(self, name), 1)
         read_pruner(self.pruner)
 
     def begin(self, setting: Setting) -> Session:

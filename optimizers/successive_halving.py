@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError
 from archgraph.evaluation import Fidelity, Train
 from archgraph.graph import Graph
@@ -55,9 +56,7 @@ class SuccessiveHalving(Driver):
         if not isinstance(self.driver, Driver):
             raise SettingError("successive halving wraps a driver", expected="RandomSearch(space)", got=self.driver)
         for name, least in (("min_epochs", 1), ("reduction", 2), ("lookahead", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
+            check_whole(name, getattr(self, name), least)
         Fidelity(data=self.min_data)
 
     def begin(self, setting: Setting) -> Session:

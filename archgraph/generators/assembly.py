@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError
 from archgraph.generators.hierarchy import Block, Cell, Hierarchy
 from archgraph.generators.leaf import convolution, leaf
@@ -51,8 +52,7 @@ class Layout:
                 "generated networks read images", expected="(channels, height, width)", got=self.input_shape
             )
         for name in ("outputs", "head"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise SettingError(f"{name} must be a whole number of at least 1", got=repr(getattr(self, name)))
+            check_whole(name, getattr(self, name), 1)
         if not self.ratios or not all(0.0 < ratio < float("inf") for ratio in self.ratios):
             raise SettingError("ratios must be positive numbers, one a stage", got=self.ratios)
         if not 0.0 <= self.dropout < 1.0:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError, SpaceError
 from archgraph.generators.assembly import Layout, assemble
 from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
@@ -91,8 +92,7 @@ class FlatGenerator(Space):
             raise SettingError("N and M start at 1 or more and P lies between 0 and 1", got=(self.N, self.M, self.P))
         if any(isinstance(k, bool) or k % 2 or k < 2 for k in self.K):
             raise SettingError("K are even numbers from 2 on", got=self.K)
-        if isinstance(self.params, bool) or not isinstance(self.params, int) or self.params < 1:
-            raise SettingError("params must be a whole number of at least 1", got=repr(self.params))
+        check_whole("params", self.params, 1)
         check_kinds("leaf", (self.leaf,), LEAVES[:5])
         assert self.layout and self.domains
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError, SpaceError
 from archgraph.generators.assembly import Layout, assemble
 from archgraph.generators.hierarchy import Hierarchy, draw_hierarchy
@@ -112,8 +113,7 @@ class HierarchicalGenerator(Space):
         for name in ("K_t", "K_b"):
             if any(isinstance(k, bool) or k % 2 or k < 2 for k in getattr(self, name)):
                 raise SettingError(f"{name} are even numbers from 2 on", got=getattr(self, name))
-        if isinstance(self.params, bool) or not isinstance(self.params, int) or self.params < 1:
-            raise SettingError("params must be a whole number of at least 1", got=repr(self.params))
+        check_whole("params", self.params, 1)
         check_kinds("merges", self.merges, MERGES)
         check_kinds("leaf_ops", self.leaf_ops, LEAVES)
         self.layout({})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from archgraph.checks import check_switch, check_whole, is_number
 from archgraph.errors import SettingError, UnknownName
 
 _CHOICES = {"mode": ("eval", "train"), "scales": ("auto", "outgoing"), "curvature": ("measured", "unit")}
@@ -47,21 +48,17 @@ class GrowthSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("units", 1), ("candidates", 1), ("memory", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is None and name == "units":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
+            if name != "units" or self.units is not None:
+                check_whole(name, getattr(self, name), least)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise SettingError(
                     f"{name} cannot be this", expected=" or ".join(choices), got=repr(getattr(self, name))
                 )
-        if not isinstance(self.compensate, bool):
-            raise SettingError("compensate must be True or False", got=repr(self.compensate))
+        check_switch("compensate", self.compensate)
         for name in ("damping", "ratio"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
+            if not (is_number(value) and 0.0 <= value < float("inf")):
                 raise SettingError(f"{name} must be a number of at least 0", got=repr(value))
 
     @classmethod

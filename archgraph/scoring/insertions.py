@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archgraph.checks import check_whole, is_number
 from archgraph.errors import DataError, SettingError, UnknownName
 from archgraph.graph import Absorb, Graph, rule_of
 from archgraph.metrics import macs
@@ -56,15 +57,11 @@ class InsertionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ratio = self.ratio
-        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0.0 <= ratio < float("inf"):
-            raise SettingError("ratio must be a number of at least 0", got=repr(ratio))
+        if not (is_number(self.ratio) and 0.0 <= self.ratio < float("inf")):
+            raise SettingError("ratio must be a number of at least 0", got=repr(self.ratio))
         for name, least in (("kernel_size", 1), ("layer_width", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is None and name == "layer_width":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
+            if name != "layer_width" or self.layer_width is not None:
+                check_whole(name, getattr(self, name), least)
         if not self.kernel_size % 2:
             raise SettingError(
                 "kernel_size must be odd, so that a layer keeps the size of images", got=self.kernel_size

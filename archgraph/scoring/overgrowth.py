@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from archgraph.checks import check_switch, check_whole
 from archgraph.errors import SettingError
 from archgraph.overgrown import KINDS, Descent
 
@@ -63,11 +64,8 @@ class Overgrowth:
             ("batch_size", False),
             ("points", False),
         ):
-            value = getattr(self, name)
-            if not (optional and value is None) and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 1
-            ):
-                raise SettingError(f"{name} must be a whole number of at least 1", got=repr(value))
+            if not optional or getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         if not self.kernel_size % 2:
             raise SettingError(
                 "kernel_size must be odd, so that a layer keeps the size of images", got=self.kernel_size
@@ -75,8 +73,7 @@ class Overgrowth:
         if self.mode not in ("eval", "train"):
             raise SettingError("mode is none of those there are", expected="eval, train", got=repr(self.mode))
         for name in ("halves", "careful"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"{name} must be True or False", got=repr(getattr(self, name)))
+            check_switch(name, getattr(self, name))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise SettingError("seed must be a whole number", got=repr(self.seed))
         _ = self.descent  # checks the rest

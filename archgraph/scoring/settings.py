@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from archgraph.checks import check_switch, check_whole, is_number
 from archgraph.errors import SettingError
 
 Method = Literal["auto", "exact", "lanczos", "rayleigh"]
@@ -69,8 +70,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("include_bias", "keep_matrices", "halves"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"{name} must be True or False", got=repr(getattr(self, name)))
+            check_switch(name, getattr(self, name))
         for name, choices in (("method", Method), ("curvature", Curvature), ("mode", Mode)):
             if getattr(self, name) not in get_args(choices):
                 raise SettingError(
@@ -78,16 +78,13 @@ class Settings:
                     expected=", ".join(get_args(choices)),
                     got=repr(getattr(self, name)),
                 )
-        if self.smoothing is not None and not (_is_number(self.smoothing) and 0.0 < self.smoothing < float("inf")):
+        if self.smoothing is not None and not (is_number(self.smoothing) and 0.0 < self.smoothing < float("inf")):
             raise SettingError("smoothing must be a positive number", got=repr(self.smoothing))
-        if not (_is_number(self.tolerance) and 0.0 <= self.tolerance < 1.0):
+        if not (is_number(self.tolerance) and 0.0 <= self.tolerance < 1.0):
             raise SettingError("tolerance must be a number from 0 to below 1", got=repr(self.tolerance))
         for name, least in (("steps", 1), ("memory", 0), ("random", 0)):
-            value = getattr(self, name)
-            if value is None and name != "memory":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
+            if name == "memory" or getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), least)
         if self.keep_matrices and self.method not in ("auto", "exact"):
             raise SettingError(f"method {self.method!r} builds no matrices that could be kept", expected="'exact'")
 
@@ -121,7 +118,3 @@ class Settings:
             return self.method
         cheap = entries <= SMALL and rows * units * entries**2 <= CHEAP
         return "exact" if self.keep_matrices or cheap else "lanczos"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

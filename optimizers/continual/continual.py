@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archgraph import rng
+from archgraph.checks import check_whole
 from archgraph.continual import Library, Plan, trimmed
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Origin, Recipe, Report, Train
@@ -87,9 +88,7 @@ class Continual(Driver):
         if "split" in kinds and self.grower != "firefly":
             raise SettingError("the gradient of a split is zero", expected="grower='firefly'", got="kinds with split")
         for name, least in (("rounds", 0), ("added", 1), ("probes", 1), ("redraws", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"{name} must be a whole number of at least {least}", got=repr(value))
+            check_whole(name, getattr(self, name), least)
         for name, known in (("cost", (None, "params")), ("state", ("carry", "fresh"))):
             if getattr(self, name) not in known:
                 raise SettingError(f"{name} must be one of {known}", got=repr(getattr(self, name)))

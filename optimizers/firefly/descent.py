@@ -21,11 +21,10 @@ from archgraph.errors import EvaluationFailed
 from archgraph.evaluation import Origin, Recipe, Report, Score
 from archgraph.graph import Graph
 from archgraph.net import Network, inherit_state
-from archgraph.overgrown import Overlay, candidates
+from archgraph.overgrown import KINDS, Overlay, candidates
 from archgraph.scoring import SiteScore
 from archgraph.scoring.firefly import name_of, overlay_of, point_of
 from archgraph.scoring.overgrowth import Overgrowth
-from optimizers.firefly import checks
 from optimizers.firefly.cells import cells_of, grown_cells
 from optimizers.firefly.lineage import moves_of
 from optimizers.firefly.parts import Cell
@@ -33,6 +32,7 @@ from optimizers.firefly.ray import Opening, Ray, exact
 from optimizers.firefly.selection import choose_gates
 from optimizers.firefly.statistics import settled
 from optimizers.growth.asking import Asking, with_all_statistics
+from optimizers.growth.checks import MODES, check, check_confidence, check_share, kinds_of
 from optimizers.growth.stage import Grown
 from optimizers.growth.stages import Stages
 
@@ -125,9 +125,13 @@ class FireflyDescent(Stages):
     scratch: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kinds", checks.kinds_of(self.kinds))
+        object.__setattr__(self, "kinds", kinds_of(self.kinds, KINDS))
         object.__setattr__(self, "cells", cells_of(self._base, self.cells))
-        checks.check(self)
+        check_share(self.growth)
+        check_confidence(self.confidence)
+        switches = ("halves", "careful", "line_search", "calibrate")
+        choices = {"mode": MODES, "judge": ("train", "val")}
+        check(self, whole={"samples": 1, "layers": 0, "edges": 0}, choices=choices, switches=switches)
         Overgrowth.of(self.options(0))
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:

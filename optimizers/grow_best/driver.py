@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Self
 
+from archgraph.checks import check_whole
 from archgraph.errors import SettingError, UnknownName
 from archgraph.evaluation import Recipe
 from archgraph.graph import Graph
@@ -67,9 +68,7 @@ class GrowBest(Driver):
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 < share < 1.0:
             raise SettingError("the search gets a share of the budget", expected="0 < share < 1", got=repr(share))
         for name in ("best", "lookahead"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SettingError(f"{name} must be a whole number of at least 1", got=repr(value))
+            check_whole(name, getattr(self, name), 1)
         if self.tune is not None and not any(one.name == "tune" for one in fields(self.growth)):  # type: ignore[arg-type]
             raise SettingError(f"{type(self.growth).__name__} trains by one recipe alone", hint="leave tune out")
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from archgraph import rng
-from archgraph.errors import EvaluationFailed
+from archgraph.checks import check_choice
+from archgraph.errors import EvaluationFailed, SettingError
 from archgraph.evaluation import Recipe, Report, Score
 from archgraph.graph import Graph
 from archgraph.net import Network
 from archgraph.scoring import SiteScore
-from optimizers.growth import checks
+from archgraph.scoring.settings import Method
 from optimizers.growth.asking import Asking
-from optimizers.growth.controls import RANDOM_UNITS, controlled, drawn, fresh
+from optimizers.growth.checks import MODES, SOLVERS, check, check_confidence, check_share, kinds_of
+from optimizers.growth.controls import CONTROLS, RANDOM_UNITS, controlled, drawn, fresh
 from optimizers.growth.pairs import pairs
 from optimizers.growth.reasons import left_out, warn_of_noise, why_none
 from optimizers.growth.selection import choose
 from optimizers.growth.site import Site
 from optimizers.growth.stage import Grown, Stage
 from optimizers.growth.stages import Stages
+
+KINDS = ("split", "new")
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,16 @@ class Growth(Stages):
     rate: str = "restart"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kinds", checks.kinds_of(self.kinds))
-        checks.check(self)
+        object.__setattr__(self, "kinds", kinds_of(self.kinds, KINDS))
+        check_share(self.growth)
+        check_confidence(self.confidence)
+        choices = {"mode": MODES, "solver": SOLVERS, "method": get_args(Method)}
+        switches = ("include_bias", "halves", "line_search", "calibrate")
+        check(self, positive=("step",), whole={"samples": 1}, choices=choices, switches=switches)
+        if self.control is not None:
+            check_choice("control", self.control, CONTROLS)
+            if self.kinds != ("split",):
+                raise SettingError("a control takes the place of what a stage grows", hint="leave control or kinds out")
 
     # ------------------------------------------------------------------ what a method decides
     def sites(self, scores: dict[str, SiteScore], network: Network, seed: int) -> Iterator[Site]:

@@ -9,19 +9,20 @@ from typing import Any
 import torch
 
 from archgraph import rng
-from archgraph.errors import DataError, EvaluationFailed
+from archgraph.errors import DataError, EvaluationFailed, SettingError
 from archgraph.evaluation import Origin, Recipe, Report, Score
 from archgraph.graph import Graph, around
 from archgraph.metrics import units as hidden_units
 from archgraph.net import Network, inherit_state
 from archgraph.scoring import SiteScore
 from archgraph.scoring.additions import Additions
+from archgraph.scoring.growth_settings import GrowthSettings
 from optimizers.growth import Site, choose
 from optimizers.growth.asking import Asking, training_loss, with_all_statistics
+from optimizers.growth.checks import SOLVERS, check, check_share
 from optimizers.growth.reasons import left_out
 from optimizers.growth.stage import Grown
 from optimizers.growth.stages import Stages
-from optimizers.widening.checks import check
 from optimizers.widening.factors import FactorSearch
 from optimizers.widening.insertion import Insertion
 
@@ -90,7 +91,18 @@ class CriterionGrowth(Stages):
     scratch: bool = False
 
     def __post_init__(self) -> None:
-        check(self)
+        if not isinstance(self.criterion, str):
+            raise SettingError("a criterion is known by its name", got=repr(self.criterion))
+        check_share(self.growth)
+        switches = ("line_search", "deeper")
+        check(
+            self,
+            positive=("factor",),
+            whole={"samples": 1, "widest": 1},
+            choices={"solver": SOLVERS},
+            switches=switches,
+        )
+        GrowthSettings(candidates=self.candidates, scales=self.scales, compensate=self.compensate, mode=self.mode)
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
         wider = yield from self._wider(report, number, seed)

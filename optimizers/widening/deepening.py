@@ -7,24 +7,23 @@ behind a ReLU drawn at random and leaves the rest to training: its rival.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from random import Random
 
 import torch
 
 from archgraph import rng
-from archgraph.errors import EvaluationFailed, SettingError
+from archgraph.checks import check_positive, check_switch, check_whole
+from archgraph.errors import EvaluationFailed
 from archgraph.evaluation import Origin, Recipe, Report
 from archgraph.graph import Graph
 from archgraph.metrics import units as hidden_units
 from archgraph.moves import InsertIdentity
 from archgraph.net import Network, inherit_state
 from archgraph.scoring.insertions import InsertionSettings
-from optimizers.growth import Cost
 from optimizers.growth.allowance import Limits
 from optimizers.growth.asking import Asking, training_loss
-from optimizers.growth.rates import RATES
+from optimizers.growth.checks import check
 from optimizers.growth.stage import Grown
 from optimizers.growth.stages import Stages
 from optimizers.widening.insertion import Insertion
@@ -66,23 +65,9 @@ class Deepening(Stages):
     scratch: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("growth", "added", "ceiling"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and 0.0 < value < math.inf) and (value is not None or name == "growth"):
-                raise SettingError(f"{name} must be positive", got=repr(value))
-        if self.stages is not None and (isinstance(self.stages, bool) or not isinstance(self.stages, int)):
-            raise SettingError("stages must be a whole number of at least 0, or None", got=repr(self.stages))
-        if self.stages is not None and self.stages < 0:
-            raise SettingError("stages must be a whole number of at least 0, or None", got=self.stages)
-        for name, allowed in (("state", ("carry", "fresh")), ("rate", RATES)):
-            if getattr(self, name) not in allowed:
-                raise SettingError(f"{name} is one of {', '.join(allowed)}", got=repr(getattr(self, name)))
-        if not isinstance(self.scratch, bool):
-            raise SettingError("scratch must be True or False", got=repr(self.scratch))
+        check_positive("growth", self.growth)
+        check(self)
         InsertionSettings(kernel_size=self.kernel_size)
-        if self.cost is not None:
-            Cost.named(self.cost)
 
     def limits(self, graph: Graph) -> Limits:
         """Return what a layer may add; units, where only a ceiling says so."""
@@ -116,14 +101,9 @@ class Sensli(Deepening):
     def __post_init__(self) -> None:
         super().__post_init__()
         InsertionSettings(self.ratio, self.kernel_size, self.layer_width)
-        number = isinstance(self.factor, int | float) and not isinstance(self.factor, bool)
-        if not (number and 0.0 < self.factor < math.inf):
-            raise SettingError("factor must be positive", got=repr(self.factor))
-        if not isinstance(self.line_search, bool):
-            raise SettingError("line_search must be True or False", got=repr(self.line_search))
-        count = self.samples
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise SettingError("samples must be a whole number of at least 1, or None", got=repr(count))
+        check_positive("factor", self.factor)
+        check_switch("line_search", self.line_search)
+        check_whole("samples", self.samples, 1, missing=True)
 
     def stage(self, report: Report, number: int, seed: int) -> Asking[list[Grown] | str]:
         assert report.network is not None

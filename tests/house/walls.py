@@ -8,7 +8,7 @@
     5  scoring/  generators/
     4  export/   tasks/     spaces/    reading/   overgrown/   features/
     3  ops/      net/       moves/     metrics/   criteria/
-    2  graph/    linalg/    storage/   registry.py
+    2  graph/    linalg/    storage/   registry.py checks.py
     1  errors.py files.py octets.py rng.py
 
 A file imports only from lower floors and from its own folder.
@@ -24,7 +24,7 @@ from tests.house.imports import PACKAGES, Import, imports, modules
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "files", "octets", "rng"),
-    ("registry", "graph", "linalg", "storage"),
+    ("registry", "checks", "graph", "linalg", "storage"),
     ("ops", "net", "moves", "metrics", "criteria"),
     ("export", "tasks", "spaces", "reading", "overgrown", "features"),
     ("scoring", "generators"),
@@ -45,7 +45,7 @@ DOORS = {
     ("archgraph.cli", "archgraph.comparison"),  # the command line runs comparisons
 }
 
-TORCH_FREE = {"archgraph.errors", "archgraph.rng", "archgraph.registry", "archgraph.graph"}
+TORCH_FREE = {"archgraph.errors", "archgraph.rng", "archgraph.registry", "archgraph.checks", "archgraph.graph"}
 TORCH = ("torch", "torchvision", "torchmetrics", "torch_geometric", "botorch", "gpytorch", "safetensors.torch")
 
 SHARED_DRIVER_PARTS = {"optimizers.bayesian", "optimizers.growth", "optimizers.proposing"}
