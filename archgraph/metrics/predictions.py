@@ -1,4 +1,4 @@
-"""Metrics of predictions: accuracy, error, mean squared error and its ratio to the variance of the targets.
+"""Metrics of predictions: accuracy, error, ranking, mean squared error and its ratio to the variance of the targets.
 
 Letters: ``N`` samples, ``T`` classes, ``D`` outputs of a regression, ``...`` positions within a sample (often none).
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from archgraph.errors import DataError, UnknownName
+from archgraph.metrics.ranking import Ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,7 @@ PREDICTION_METRICS: dict[str, PredictionMetric] = {
     "error": PredictionMetric(Hits, lambda tally: (tally.labels - tally.correct).double() / tally.labels),
     "mse": PredictionMetric(Residuals, lambda tally: tally.squared / (tally.samples * len(tally.mean))),
     "relative-mse": PredictionMetric(Residuals, lambda tally: tally.squared / tally.spread),
+    "roc-auc": PredictionMetric(Ranking, Ranking.area, direction="max"),
 }
 
 
@@ -157,7 +159,7 @@ def evaluate(
 
 
 def evaluate_batches(names: Sequence[str], batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """Evaluate metrics over batches, as if they were one batch; the batches are not kept.
+    """Evaluate metrics over batches, as if they were one batch; none but scores that are to be ranked are kept.
 
     Args:
         names: keys of :data:`PREDICTION_METRICS`.

@@ -17,6 +17,7 @@ from archgraph.metrics.latency_table import LatencyTable, latency_table
 from archgraph.metrics.live import measured_memory
 from archgraph.metrics.memory import memory_profile
 from archgraph.metrics.metric import Metric
+from archgraph.metrics.ranking import roc_auc
 from archgraph.registry import METRICS
 
 
@@ -85,6 +86,7 @@ _OF_PREDICTIONS: dict[str, Callable[..., Any]] = {
     "error": predictions.error,
     "mse": predictions.mean_squared_error,
     "relative-mse": predictions.relative_mean_squared_error,
+    "roc-auc": roc_auc,
 }
 for _name, _of in _OF_PREDICTIONS.items():
     SHIPPED[_name] = Metric(_of, "predictions", predictions.PREDICTION_METRICS[_name].direction)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archgraph.errors import DataError, SettingError, UnknownName
-from archgraph.metrics.predictions import evaluate_batches
+from archgraph.metrics.predictions import PREDICTION_METRICS, evaluate_batches
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -28,9 +28,10 @@ class Loss:
             (outputs and targets of one shape ``[N, ...]``) or ``"binary-cross-entropy"`` (outputs are logits, targets
             probabilities of one shape ``[N, ...]``). Networks that return one number a sample, ``[N]``, fit values
             ``[N, 1]`` too.
+        more: metrics of predictions that are to be measured besides, by name, such as ``"roc-auc"`` of two classes.
 
     Raises:
-        UnknownName: when no loss is called so.
+        UnknownName: when no loss, or no metric of predictions, is called so.
 
     >>> loss = Loss("mse")
     >>> loss(torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.tensor([[1.0, 1.0], [0.0, 2.0]]))
@@ -38,10 +39,16 @@ class Loss:
     """
 
     name: str
+    more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in _FORMULAS:
             raise UnknownName.among("loss", self.name, _FORMULAS)
+        more = (self.more,) if isinstance(self.more, str) else tuple(self.more)
+        for name in more:
+            if name not in PREDICTION_METRICS:
+                raise UnknownName.among("metric of predictions", name, PREDICTION_METRICS)
+        object.__setattr__(self, "more", more)
 
     @classmethod
     def named(cls, name: str | Loss) -> Loss:
@@ -54,8 +61,8 @@ class Loss:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the metrics that belong to this loss, ``"loss"`` first."""
-        return _FORMULAS[self.name].metrics
+        """The names of the metrics that belong to this loss, ``"loss"`` first, and of those to be measured besides."""
+        return tuple(dict.fromkeys((*_FORMULAS[self.name].metrics, *self.more)))
 
     @property
     def probabilities(self) -> bool:

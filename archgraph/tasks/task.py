@@ -44,7 +44,8 @@ class Task:
     Raises:
         DataError: when a split is missing or empty, inputs are not finite floating-point numbers of ``input_shape``,
             labels are no int64 in ``[0, outputs)``, values are not finite, not ``[N, outputs, ...]`` or, for a binary
-            cross-entropy, no probabilities, or ``graph`` or ``graphs`` has other rows than there are samples.
+            cross-entropy, no probabilities, or ``graph`` or ``graphs`` has other rows than there are samples; when
+            ``"roc-auc"`` is to be measured, and there are not two classes.
     """
 
     name: str
@@ -68,6 +69,8 @@ class Task:
             (_check_labels if self.loss.classifies else _check_values)(where, split.y, self.outputs)
             if self.loss.probabilities:
                 _check_probabilities(where, split.y)
+            if "roc-auc" in self.loss.metrics and self.loss.classifies:
+                _check_ranked(where, split.y, self.outputs, held=name != "train")
             for whole in (self.graph, self.graphs):
                 if whole is not None and len(whole.rows[name]) != len(split):
                     raise DataError(
@@ -77,9 +80,8 @@ class Task:
     @cached_property
     def key(self) -> str:
         """A hash of name, loss, and the data's bytes: 32 hexadecimal digits, equal in any process, on any device."""
-        digest = hashlib.blake2b(
-            repr((self.name, self.loss.name, self.input_shape, self.outputs)).encode(), digest_size=16
-        )
+        parts = (self.name, self.loss.name, self.input_shape, self.outputs, *self.loss.more)
+        digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
         tensors = [(name, tensor) for name, split in self.splits.items() for tensor in (split.x, split.y)]
         if self.graph is not None:
             tensors += [("graph", tensor) for tensor in self.graph.tensors()]
@@ -225,7 +227,9 @@ class Task:
         return cls.from_tensors(name, x, y, loss=loss, **parts, **options)
 
     @classmethod
-    def from_graph(cls, name: str, data: Any, *, split: int = 0, outputs: int | None = None) -> Task:
+    def from_graph(
+        cls, name: str, data: Any, *, split: int = 0, outputs: int | None = None, metrics: Sequence[str] = ()
+    ) -> Task:
         """Make a task of a :class:`torch_geometric.data.Data` whose nodes are to be classified.
 
         Args:
@@ -233,6 +237,7 @@ class Task:
             data: the graph, with its masks (:meth:`NodeGraph.of`); or a :class:`NodeGraph`.
             split: which column of its masks to take, where there are several.
             outputs: how many classes; by default one more than the greatest label.
+            metrics: of predictions, to be measured besides loss, error and accuracy: ``("roc-auc",)`` for two classes.
 
         Raises:
             DataError: when the graph cannot be used, or a split is empty.
@@ -246,7 +251,8 @@ class Task:
         """
         graph = data if isinstance(data, NodeGraph) else NodeGraph.of(data, split)
         classes = int(graph.y.max()) + 1 if outputs is None else outputs
-        return cls(name, graph.splits(), Loss("cross-entropy"), (graph.x.shape[1],), classes, graph=graph)
+        loss = Loss("cross-entropy", tuple(metrics))
+        return cls(name, graph.splits(), loss, (graph.x.shape[1],), classes, graph=graph)
 
 
 def _check_inputs(where: str, split: Split, input_shape: tuple[int, ...]) -> None:
@@ -288,6 +294,14 @@ def _check_probabilities(where: str, y: Tensor) -> None:
     low, high = float(y.min()), float(y.max())
     if low < 0.0 or high > 1.0:
         raise DataError(f"values of {where} are no probabilities", expected="0 to 1", got=f"{low:g} to {high:g}")
+
+
+def _check_ranked(where: str, y: Tensor, outputs: int, *, held: bool) -> None:
+    """Raise unless there are two classes, and both in a split that is held out: of one there is no ranking."""
+    if outputs != 2:
+        raise DataError(f"roc-auc of {where} is of two classes", expected="2 classes", got=outputs)
+    if held and len(y.unique()) < 2:
+        raise DataError(f"roc-auc of {where} is not defined", expected="both classes", got="one")
 
 
 def _check_finite(what: str, tensor: Tensor) -> None:

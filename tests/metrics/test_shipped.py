@@ -19,7 +19,7 @@ AT = Conditions(batch_size=3, warmup=0, repeats=2)
 def test_it_is_registered_and_documented(name: str) -> None:
     assert METRICS.get(name) is find_metric(name) is SHIPPED[name]
     assert (SHIPPED[name].__doc__ or "").split()
-    assert SHIPPED[name].direction == ("max" if name == "accuracy" else "min")
+    assert SHIPPED[name].direction == ("max" if name in ("accuracy", "roc-auc") else "min")
 
 
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)

@@ -19,13 +19,14 @@ BOTH = {(0, 1), (1, 0), (1, 2), (2, 1), (5, 4), (4, 5), (2, 5), (5, 2)}
 NODES, WORDS = 6, 4
 X = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 1, 0, 1]], np.float32)
 Y = np.array([0, 1, 2, 3, 4, 0])
+MINES = np.array([1, 1, 0, 0, 0, 0])
 
 
 def masks(index: int) -> dict[str, np.ndarray]:
-    """The masks of a split: node ``index`` for training, the next for validation, two for testing."""
+    """The masks of a split: node ``index`` for training, two for validation, two for testing."""
     return {
         name: np.isin(np.arange(NODES), [(index + place) % NODES for place in places])
-        for name, places in (("train", [0]), ("val", [1]), ("test", [2, 3]))
+        for name, places in (("train", [0]), ("val", [1, 4]), ("test", [2, 3]))
     }
 
 
@@ -70,7 +71,7 @@ LAID = {
     "cornell": lambda root: lay_arrays(root / "heterophilous", "cornell"),
     "chameleon-filtered": lambda root: lay_arrays(root / "heterophilous", "chameleon_filtered"),
     "squirrel-filtered": lambda root: lay_arrays(root / "heterophilous/data", "squirrel_filtered"),
-    "minesweeper": lambda root: lay_arrays(root / "minesweeper/raw", "minesweeper", node_labels=Y % 2),
+    "minesweeper": lambda root: lay_arrays(root / "minesweeper/raw", "minesweeper", node_labels=MINES),
     "amazon-photo": lambda root: lay_matrices(root / "Amazon/Photo/raw", "amazon_electronics_photo.npz"),
     "amazon-computers": lambda root: lay_matrices(root / "Computers/raw", "amazon_electronics_computers.npz"),
     "coauthor-cs": lambda root: lay_matrices(root / "coauthor/CS/raw", "ms_academic_cs.npz"),
@@ -95,8 +96,8 @@ def test_nodes_links_and_splits(name: str, cache: Path, tmp_path: Path) -> None:
     graph = task.graph
     assert isinstance(graph, NodeGraph) and contents(root) == before  # nothing was written there
     assert {(a, b) for a, b in graph.edge_index.T.tolist()} == BOTH and graph.edge_index.shape[1] == len(BOTH)
-    assert {part: rows.tolist() for part, rows in graph.rows.items()} == {"train": [3], "val": [4], "test": [0, 5]}
-    assert graph.y.tolist() == (Y % 2 if name == "minesweeper" else Y).tolist()
+    assert {part: rows.tolist() for part, rows in graph.rows.items()} == {"train": [3], "val": [1, 4], "test": [0, 5]}
+    assert graph.y.tolist() == (MINES if name == "minesweeper" else Y).tolist()
     wanted = torch.from_numpy(X).clone()
     if name == "actor":
         wanted[2, 0] = 1.0  # its file has no empty row

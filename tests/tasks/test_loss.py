@@ -160,3 +160,17 @@ def test_refuses_unknown_names() -> None:
 def test_no_samples_have_no_metrics(loss: Loss) -> None:
     with pytest.raises(DataError, match="no samples"):
         loss.evaluate([])
+
+
+def test_more_metrics_are_measured_besides() -> None:
+    ranked = Loss("cross-entropy", ("roc-auc",))
+    assert (
+        ranked.metrics == ("loss", "error", "accuracy", "roc-auc")
+        and Loss("cross-entropy", ("error",)).metrics[3:] == ()
+    )
+    outputs = torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 2.0]])
+    found = ranked.evaluate([(outputs[:2], torch.tensor([0, 1])), (outputs[2:], torch.tensor([1]))])
+    assert found["roc-auc"] == 1.0 and found["accuracy"] == pytest.approx(2 / 3)
+    assert pickle.loads(pickle.dumps(ranked)) == ranked != CROSS_ENTROPY
+    with pytest.raises(UnknownName, match="roc-auc"):
+        Loss("cross-entropy", ("roc_auc",))

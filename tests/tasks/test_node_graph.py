@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from archgraph.errors import DataError
+from archgraph.errors import DataError, UnknownName
+from archgraph.evaluation.measurement import measure
+from archgraph.graph import Graph
+from archgraph.net import Network
 from archgraph.ops.graph_layer import geometric
+from archgraph.search.wanted import wanted
 from archgraph.tasks import NodeGraph, Task
 
 
@@ -136,3 +140,26 @@ def test_a_graph_that_cannot_be_used(changed: dict[str, Any], message: str) -> N
 def test_a_second_split_that_is_not_there() -> None:
     with pytest.raises(DataError, match="split 2"):
         Task.from_graph("mine", data(train_mask=torch.ones(7, 2, dtype=torch.bool)), split=2)
+
+
+def test_the_area_under_the_curve_can_be_an_objective() -> None:
+    task = Task.from_graph("mine", data(), metrics=["roc-auc"])
+    assert task.loss.metrics[-1] == "roc-auc" and task.key != Task.from_graph("mine", data()).key
+    goal, measured = wanted(task, "roc-auc")
+    assert [(one.name, one.direction) for one in goal.objectives] == [("val.roc-auc", "max")] and measured == ()
+    with pytest.raises(UnknownName):
+        wanted(Task.from_graph("mine", data()), "roc-auc")
+    network = Network.init(Graph.parse("x = Input((5,))\nl = Linear(2)(x)\nreturn l"))
+    assert measure(network, "roc-auc", task=task)["roc-auc"] in (0.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"y": torch.arange(7) % 3}, "two classes(.|\n)*3"),
+        ({"y": torch.tensor([0, 1, 0, 1, 1, 1, 0])}, "roc-auc of split 'val'(.|\n)*both classes"),
+    ],
+)
+def test_there_is_no_area_under_the_curve_of_one_class_or_three(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Task.from_graph("mine", data(**changed), metrics=["roc-auc"])
