@@ -55,8 +55,7 @@ def listing(
             text.append(f"\n--set {_settings(entry)}", style="dim")
         if kind == "spaces":
             text.append(f"\n--set space={name} {_spelled(space_settings(name))}".rstrip(), style="dim")
-        if kind == "tasks" and (options := options_of(entry)):
-            told = ",".join(f"{option}={value}" for option, value in options.items())
+        if kind in ("tasks", "sequences") and (told := _options(entry)):
             text.append(f"\n{name}:{told}", style="dim")
         if kind == "metrics":
             text.append(f"\n{_better(name)}", style="dim")
@@ -78,6 +77,11 @@ def sentence(entry: Any) -> str:
 def _settings(driver: Any) -> str:
     known = driver.settings() if hasattr(driver, "settings") else {}
     return _spelled({name: value for name, value in known.items() if name != "tune"})
+
+
+def _options(entry: Any) -> str:
+    """Return the options of a task; those of the task that a sequence parts are told with that task."""
+    return ",".join(f"{name}={value}" for name, value in options_of(entry).items() if name != "options")
 
 
 def _spelled(settings: Mapping[str, Any]) -> str:

@@ -26,6 +26,11 @@ def test_drivers_tell_their_settings() -> None:
     assert "candidates=None" in text
 
 
+def test_tasks_and_sequences_tell_their_options() -> None:
+    assert "cora:download=True,split=public,number=0" in " ".join(run("list", "tasks").out.split())
+    assert "split-cifar100:classes=5" in " ".join(run("list", "sequences").out.split())
+
+
 def test_metrics_tell_which_way_is_better() -> None:
     text = " ".join(run("list", "metrics").out.split())
     assert "errors as evaluate. more is better" in text
