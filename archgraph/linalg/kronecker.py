@@ -14,6 +14,8 @@ Letters: ``D`` inputs, ``U`` outputs, ``K`` rows, ``R`` rank.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -33,8 +35,9 @@ def split_damping(
     >>> split_damping(0.04, torch.tensor(4.0), torch.tensor(1.0))
     (0.4, 0.1)
     """
-    ratio = (input_mean.double() / output_mean.double()).sqrt()
-    pi = 1.0 if not torch.isfinite(ratio) and not float(input_mean) > 0.0 else float(ratio.clamp(*RATIO))
+    a, g = float(input_mean), float(output_mean)
+    ratio = math.sqrt(a / g) if a >= 0.0 and g > 0.0 else math.inf if a > 0.0 else 1.0
+    pi = min(max(ratio, RATIO[0]), RATIO[1])
     return pi * damping**0.5, damping**0.5 / pi
 
 
@@ -84,7 +87,7 @@ def solve_rows(
         core: what :func:`row_core` returned for them.
         damping: ``a``.
     """
-    inner = (vectors @ rows.mT) @ core
+    inner = (rows @ vectors.mT).mT @ core
     if damping <= 0.0:
         return inner @ rows
     return torch.addmm(vectors, inner, rows, beta=1.0 / damping, alpha=-1.0 / damping)

@@ -10,6 +10,7 @@ from torch import nn
 from archgraph.errors import SettingError
 from optimizers.natural_gradient.blocks import Block, Diagonal, Kronecker, Shift, Units
 from optimizers.natural_gradient.recorder import Recorder
+from optimizers.natural_gradient.shares import Told
 from optimizers.natural_gradient.sites import Site, sites_of
 
 _BLOCKS: Mapping[str, type[Block]] = {"norm": Units, "shift": Shift}
@@ -35,13 +36,16 @@ class Attachment:
         self.root = root
         self.recorder = Recorder(sites)
         self.blocks: dict[Site, Block] = {site: _BLOCKS.get(site.kind, Kronecker)(site.parameters) for site in sites}
+        self.told = Told()
+        self.warned = False  # that no layer was seen
         self.looked: set[Block] = set()  # those that a look has been tried for
         self.loose = {one: Diagonal((one,)) for one in trained if one not in taken}
+        self.group = {one: place for place, group in enumerate(groups) for one in group["params"]}
+        self._every = (*self.blocks.values(), *self.loose.values())
 
-    def every(self) -> Iterator[Block]:
-        """Yield all blocks; a parameter is in one of them."""
-        yield from self.blocks.values()
-        yield from self.loose.values()
+    def every(self) -> tuple[Block, ...]:
+        """Return all blocks; a parameter is in one of them."""
+        return self._every
 
     def named(self) -> Iterator[tuple[str, Block]]:
         """Yield all blocks by the dotted name of their module, or of their parameter."""

@@ -31,6 +31,9 @@ WIDE = 1024
 MEMORY = 0.9
 """Least decay of the average of a diagonal, which one sample estimates badly."""
 
+_CURVATURE = ("input_", "output_", "fisher_")
+"""Beginnings of the names of what is known of curvature in a state."""
+
 _GRAMS: MutableMapping[Tensor, tuple[int, Tensor]] = WeakTensorKeyDictionary()
 """Inner products of rows of wide input factors, with the version of the rows."""
 
@@ -45,12 +48,20 @@ class Block(ABC):
 
     parameters: tuple[Parameter, ...]
 
+    def join(self, state: State, parts: Sequence[Tensor]) -> Tensor:
+        """Return tensors like the parameters as one, of the factors' type: what is multiplied and divided."""
+        return parts[0].to(next(value.dtype for name, value in state.items() if name.startswith(_CURVATURE)))
+
+    def apart(self, joined: Tensor) -> list[Tensor]:
+        """Return what :meth:`join` made of them as tensors like the parameters."""
+        return [joined]
+
     @abstractmethod
-    def multiply(self, state: State, vectors: Sequence[Tensor]) -> list[Tensor]:
+    def multiply(self, state: State, joined: Tensor) -> Tensor:
         """Multiply by the Fisher information, undamped."""
 
     @abstractmethod
-    def solve(self, state: State, grads: Sequence[Tensor], damping: float) -> list[Tensor]:
+    def solve(self, state: State, joined: Tensor, damping: float) -> Tensor:
         """Divide by the Fisher information, damped: the natural gradient."""
 
     @abstractmethod
@@ -59,7 +70,7 @@ class Block(ABC):
 
     def known(self, state: State) -> bool:
         """Whether there is curvature."""
-        return any(name.startswith(("input_", "output_", "fisher_")) for name in state)
+        return any(name.startswith(_CURVATURE) for name in state)
 
     def strange(self, state: State) -> bool:
         """Whether all that is known is a diagonal, though this block has another form: its layer was never called."""
@@ -75,8 +86,7 @@ class Kronecker(Block):
     def absorb(
         self,
         state: State,
-        inputs: Tensor,  # [K, D]
-        weights: Tensor,  # [K]
+        inputs: Tensor,  # [K, D]  times the roots of the rows' weights, which sum to 1
         output: Tensor,  # [U, U]
         settings: Settings,
         *,
@@ -87,21 +97,23 @@ class Kronecker(Block):
         A wide input factor is kept as rows: always those of the latest batch where the rows are ``fixed``, the same
         nodes every time.
         """
-        if not torch.isfinite(output.sum() + inputs.sum()):
+        same = state.get("input_rows") is inputs
+        if not torch.isfinite(output.sum() if same else output.sum() + inputs.sum()):
             return
         _average(state, "output_factor", output, settings["ema"])
         width = inputs.shape[1]
+        if same:
+            return  # and so is what is known of them
         if len(inputs) < width and (fixed or width > WIDE):
-            rows, tail = inputs * weights.sqrt().unsqueeze(1), 0.0
-            if settings["rank"]:
-                rows, tail = compress(rows, settings["rank"])
-            if "input_rows" not in state or not torch.equal(state["input_rows"], rows):
-                state["input_rows"] = rows  # else the Gram matrix that is known of them stays
+            rows, tail = compress(inputs, settings["rank"]) if settings["rank"] else (inputs, 0.0)
+            if "input_rows" in state and torch.equal(state["input_rows"], rows) and state["input_rows"] in _GRAMS:
+                _GRAMS[rows] = rows._version, _gram(state["input_rows"])
+            state["input_rows"] = rows
             state["input_tail"] = torch.tensor(tail, dtype=torch.float64)
             state.pop("input_factor", None)
         else:
             state.pop("input_rows", None), state.pop("input_tail", None)
-            _average(state, "input_factor", moment(inputs, weights), settings["ema"])
+            _average(state, "input_factor", moment(inputs), settings["ema"])
 
     def finish(self, state: State, settings: Settings) -> None:
         if "output_factor" not in state:
@@ -115,25 +127,34 @@ class Kronecker(Block):
         else:
             state["input_inverse"] = damped_inverse(state["input_factor"], a)
 
-    def solve(self, state: State, grads: Sequence[Tensor], damping: float) -> list[Tensor]:
+    def join(self, state: State, parts: Sequence[Tensor]) -> Tensor:  # [U, D]
+        flat = parts[0].flatten(1)
+        joined = flat if len(parts) == 1 else torch.cat((flat, parts[1].unsqueeze(1)), dim=1)
+        return joined.to(state["output_factor"].dtype)
+
+    def apart(self, joined: Tensor) -> list[Tensor]:
+        shape = self.parameters[0].shape
+        if len(self.parameters) == 1:
+            return [joined.reshape(shape)]
+        return [joined[:, :-1].reshape(shape), joined[:, -1]]
+
+    def solve(self, state: State, joined: Tensor, damping: float) -> Tensor:
         if "input_inverse" not in state or "output_inverse" not in state:  # the factors came through an edit
             self.finish(state, {"damping": damping})
-        joined = self._join(grads, state["output_inverse"])
         if "input_rows" in state:
             a = float(state["input_damping"])
             right = solve_rows(joined, state["input_rows"], state["input_inverse"], a)
         else:
             right = joined @ state["input_inverse"]
-        return self._apart(state["output_inverse"] @ right)
+        return torch.mm(state["output_inverse"], right)
 
-    def multiply(self, state: State, vectors: Sequence[Tensor]) -> list[Tensor]:
-        joined = self._join(vectors, state["output_factor"])
+    def multiply(self, state: State, joined: Tensor) -> Tensor:
         if "input_rows" in state:
             rows = state["input_rows"]
             right = torch.addmm(joined, joined @ rows.mT, rows, beta=float(state["input_tail"]))
         else:
             right = joined @ state["input_factor"]
-        return self._apart(state["output_factor"] @ right)
+        return torch.mm(state["output_factor"], right)
 
     def trace(self, state: State) -> float:
         return float(self._input_trace(state)) * float(state["output_factor"].trace())
@@ -149,7 +170,7 @@ class Kronecker(Block):
     def _input_trace(self, state: State) -> Tensor:
         if "input_rows" in state:
             rows = state["input_rows"]
-            return torch.linalg.vector_norm(rows).square() + float(state["input_tail"]) * rows.shape[1]
+            return _gram(rows).trace() + float(state["input_tail"]) * rows.shape[1]
         trace: Tensor = state["input_factor"].trace()
         return trace
 
@@ -157,17 +178,6 @@ class Kronecker(Block):
         output = state["output_factor"]
         width = (state["input_rows"] if "input_rows" in state else state["input_factor"]).shape[1]
         return split_damping(damping, self._input_trace(state) / width, output.trace() / len(output))
-
-    def _join(self, parts: Sequence[Tensor], like: Tensor) -> Tensor:  # [U, D]
-        flat = parts[0].flatten(1)
-        joined = flat if len(parts) == 1 else torch.cat((flat, parts[1].unsqueeze(1)), dim=1)
-        return joined.to(like.dtype)
-
-    def _apart(self, joined: Tensor) -> list[Tensor]:
-        shape = self.parameters[0].shape
-        if len(self.parameters) == 1:
-            return [joined.reshape(shape)]
-        return [joined[:, :-1].reshape(shape), joined[:, -1]]
 
 
 class Shift(Block):
@@ -182,13 +192,13 @@ class Shift(Block):
         if "output_factor" in state:
             state["output_inverse"] = damped_inverse(state["output_factor"], settings["damping"])
 
-    def solve(self, state: State, grads: Sequence[Tensor], damping: float) -> list[Tensor]:
+    def solve(self, state: State, joined: Tensor, damping: float) -> Tensor:
         if "output_inverse" not in state:
             self.finish(state, {"damping": damping})
-        return [state["output_inverse"] @ grads[0].to(state["output_inverse"].dtype)]
+        return torch.mv(state["output_inverse"], joined)
 
-    def multiply(self, state: State, vectors: Sequence[Tensor]) -> list[Tensor]:
-        return [state["output_factor"] @ vectors[0].to(state["output_factor"].dtype)]
+    def multiply(self, state: State, joined: Tensor) -> Tensor:
+        return torch.mv(state["output_factor"], joined)
 
     def trace(self, state: State) -> float:
         return float(state["output_factor"].trace())
@@ -210,18 +220,24 @@ class Units(Block):
             for name, product in (("scale", scale * scale), ("shift", shift * shift), ("cross", scale * shift)):
                 _average(state, f"fisher_{name}", product.sum(0), settings["ema"])
 
-    def solve(self, state: State, grads: Sequence[Tensor], damping: float) -> list[Tensor]:
+    def join(self, state: State, parts: Sequence[Tensor]) -> Tensor:  # [2, *units]
+        return torch.stack(tuple(parts)).to(state["fisher_scale"].dtype)
+
+    def apart(self, joined: Tensor) -> list[Tensor]:
+        return [joined[0], joined[1]]
+
+    def solve(self, state: State, joined: Tensor, damping: float) -> Tensor:
         a, d, b = state["fisher_scale"] + damping, state["fisher_shift"] + damping, state["fisher_cross"]
-        x, y = (grad.to(a.dtype) for grad in grads)
+        x, y = joined
         determinant = a * d - b * b
         tiny = torch.finfo(a.dtype).eps * (a * d)
         safe = torch.where(determinant > tiny, determinant, torch.inf)  # a flat unit stays where it is
-        return [(d * x - b * y) / safe, (a * y - b * x) / safe]
+        return torch.stack(((d * x - b * y) / safe, (a * y - b * x) / safe))
 
-    def multiply(self, state: State, vectors: Sequence[Tensor]) -> list[Tensor]:
+    def multiply(self, state: State, joined: Tensor) -> Tensor:
         a, d, b = state["fisher_scale"], state["fisher_shift"], state["fisher_cross"]
-        x, y = (vector.to(a.dtype) for vector in vectors)
-        return [a * x + b * y, b * x + d * y]
+        x, y = joined
+        return torch.stack((a * x + b * y, b * x + d * y))
 
     def trace(self, state: State) -> float:
         return float(state["fisher_scale"].sum() + state["fisher_shift"].sum())
@@ -244,12 +260,13 @@ class Diagonal(Block):
             state["fisher_diagonal"] = squares.mean().expand_as(squares).clone()
         _average(state, "fisher_diagonal", squares, max(settings["ema"], MEMORY))
 
-    def solve(self, state: State, grads: Sequence[Tensor], damping: float) -> list[Tensor]:
+    def solve(self, state: State, joined: Tensor, damping: float) -> Tensor:
         diagonal = state["fisher_diagonal"] + damping
-        return [torch.where(diagonal > 0.0, grads[0].to(diagonal.dtype) / diagonal, 0.0)]
+        return torch.where(diagonal > 0.0, joined / diagonal, 0.0)
 
-    def multiply(self, state: State, vectors: Sequence[Tensor]) -> list[Tensor]:
-        return [state["fisher_diagonal"] * vectors[0].to(state["fisher_diagonal"].dtype)]
+    def multiply(self, state: State, joined: Tensor) -> Tensor:
+        found: Tensor = state["fisher_diagonal"] * joined
+        return found
 
     def trace(self, state: State) -> float:
         return float(state["fisher_diagonal"].sum())

@@ -76,6 +76,6 @@ def predicted(
         state = states.get(block.parameters[0], {})
         if block.known(state) and not block.strange(state):
             own = [moved.get(one, torch.zeros_like(one)) for one in block.parameters]
-            products = block.multiply(state, own)
-            bend += sum(float((a * b.to(a.dtype)).sum()) for a, b in zip(products, own, strict=True))
+            joined = block.join(state, own)
+            bend += float((block.multiply(state, joined) * joined).sum())
     return slope + bend / 2.0

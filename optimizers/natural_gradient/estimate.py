@@ -8,17 +8,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Parameter
 
 from archgraph.errors import SettingError
 from optimizers.natural_gradient.blocks import Block, Diagonal, Kronecker, Settings, Shift, State, Units
 from optimizers.natural_gradient.likelihood import Likelihood
-from optimizers.natural_gradient.recorder import Record
+from optimizers.natural_gradient.recorder import Record, reached
 from optimizers.natural_gradient.reduction import Chain
 from optimizers.natural_gradient.settings import FISHERS
 from optimizers.natural_gradient.shares import Shares
 from optimizers.natural_gradient.sites import Site
 from optimizers.natural_gradient.statistics import input_rows, moment, normalised, output_rows
+
+CHEAP = 8
+"""Entries of a product of propagations, a node or edge of the graph, up to which nobody has to ask for them."""
 
 
 def columns(
@@ -100,32 +104,47 @@ class Look:
             shares: who carries the loss.
         """
         records = [record for record in records if record.site in self.blocks]
-        chain = Chain.of(self.root, records, outputs, shares) if self._reduces(records) else None
+        if len({record.site for record in records}) < len(records):  # of several passes, some may not count
+            nodes = reached(outputs)
+            records = [record for record in records if record.edge.node in nodes]
+        chain = self._chain(records, outputs, shares)
+        chained = set() if chain is None else {one.site for one in chain.records if self._reduces(one.site)}
+        plain = [record for record in records if record.site not in chained]
         called = {record.site for record in records}
         loose = [parameter for parameter in self._loose(called) if parameter.requires_grad]
-        targets: list[Any] = [*(record.edge for record in records), *loose]
-        if not targets:
-            return
-        reached: set[Record] = set()
+        targets: list[Any] = [*(record.edge for record in plain), *loose]
+        ends = [] if chain is None else [chain.records[-1].edge]
+        found: set[Record] = set()
         for column in columns:
-            grads = torch.autograd.grad(outputs, targets, column, retain_graph=True, allow_unused=True)
-            for record, grad in zip(records, grads, strict=False):
+            grads = _gradients(outputs, [*targets, *ends], column)
+            for record, grad in zip(plain, grads, strict=False):
                 if grad is not None:
-                    reached.add(record)
+                    found.add(record)
                     self._gather(record, grad.detach())
-            for parameter, grad in zip(loose, grads[len(records) :], strict=True):
+            for parameter, grad in zip(loose, grads[len(plain) : len(targets)], strict=True):
                 if grad is not None:
                     squares = _wide(grad.detach()).square()
                     self._squares[parameter] = (
                         self._squares[parameter] + squares if parameter in self._squares else squares
                     )
-            if chain is not None:
-                self._reduce(chain, shares.pick(grads[records.index(chain.records[-1])].detach()))
+            if chain is not None and (last := grads[-1]) is not None:
+                self._reduce(chain, chained, shares.pick(last.detach()))
         with torch.no_grad():
-            self._absorb([record for record in records if record in reached], chain, shares)
+            self._absorb([one for one in records if one in found or one.site in self._chained], chain, shares)
 
-    def _reduces(self, records: Sequence[Record]) -> bool:
-        return any(self._setting(record.site)["mode"] == "reduce" for record in records)
+    def _reduces(self, site: Site) -> bool:
+        setting = self._setting(site)
+        return setting["mode"] == "reduce" or (setting["mode"] == "auto" and not setting["every_row"])
+
+    def _chain(self, records: Sequence[Record], outputs: Tensor, shares: Shares) -> Chain | None:
+        """Return the chain of layers, where there is one that a layer of it wants; if nobody insists, a cheap one."""
+        wanting = [record.site for record in records if self._reduces(record.site)]
+        if not wanting:
+            return None
+        insisting = any(self._setting(site)["mode"] == "reduce" for site in wanting)
+        if not insisting and not any(record.site.kind == "propagating" for record in records):
+            return None  # of layers without propagation it is what the other form is
+        return Chain.of(self.root, records, outputs, shares, most=None if insisting else CHEAP)
 
     def _loose(self, called: set[Site]) -> list[Parameter]:
         """Return the parameters without a site, or of sites that nobody called: their weights are read elsewhere."""
@@ -154,11 +173,11 @@ class Look:
         scale, shift = (one.to(kind).reshape(len(g), -1, *shape).sum(1) for one in (x * g, g))
         return scale, shift
 
-    def _reduce(self, chain: Chain, last: Tensor) -> None:
+    def _reduce(self, chain: Chain, chained: set[Site], last: Tensor) -> None:
         for record, rows in zip(chain.records, chain.outputs(last), strict=True):
-            if self._setting(record.site)["mode"] == "reduce":
+            if (site := record.site) in chained:
                 found = moment(_wide(rows))
-                self._chained[record.site] = self._chained.get(record.site, torch.zeros_like(found)) + found
+                self._chained[site] = self._chained[site] + found if site in self._chained else found
 
     def _absorb(self, records: Sequence[Record], chain: Chain | None, shares: Shares) -> None:
         for site in dict.fromkeys(record.site for record in records):
@@ -171,24 +190,26 @@ class Look:
             elif isinstance(block, Kronecker):
                 fixed = shares.rows is not None and len(shares.rows) < shares.count
                 chained = chain is not None and site in self._chained
-                inputs = self._row(chain, site, shares) if chained and chain else self._rows(records, site, shares)
+                inputs = chain.inputs_of(site) if chained and chain else self._rows(records, site, shares)
                 output = self._chained[site] if chained else self._outputs[site]
-                block.absorb(state, *inputs, output, settings, fixed=fixed)
+                block.absorb(state, inputs, output, settings, fixed=fixed)
         for parameter, squares in self._squares.items():
             diagonal = self.loose.get(parameter) or Diagonal((parameter,))
             diagonal.absorb(self.states[parameter], squares, self.settings[parameter])
 
-    def _rows(self, records: Sequence[Record], site: Site, shares: Shares) -> tuple[Tensor, Tensor]:  # [K, D], [K]
+    def _rows(self, records: Sequence[Record], site: Site, shares: Shares) -> Tensor:  # [K, D]
         settings = self._setting(site)
         reduce = settings["mode"] == "reduce" and site.kind != "propagating"
         calls = [record for record in records if record.site is site]
         parts = [input_rows(one, shares, reduce=reduce, every=settings["every_row"]) for one in calls]
-        return torch.cat([rows for rows, _ in parts]), torch.cat([weights for _, weights in parts]) / len(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts) / len(parts) ** 0.5
 
-    def _row(self, chain: Chain, site: Site, shares: Shares) -> tuple[Tensor, Tensor]:  # [K, D], [K]
-        place = [record.site for record in chain.records].index(site)
-        rows = _wide(chain.inputs[place])
-        return rows, (shares.sizes / shares.sizes.sum()).to(rows.dtype)
+
+def _gradients(outputs: Tensor, targets: Sequence[Any], column: Tensor) -> Sequence[Tensor | None]:
+    """Return the gradients of the outputs, along a column, at targets; none are asked for what is the output itself."""
+    if len(targets) == 1 and isinstance(targets[0], GradientEdge) and targets[0] == get_gradient_edge(outputs):
+        return (column,)
+    return torch.autograd.grad(outputs, targets, column, retain_graph=True, allow_unused=True) if targets else ()
 
 
 def _wide(values: Tensor) -> Tensor:

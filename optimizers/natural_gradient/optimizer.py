@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,16 +16,19 @@ from torch.optim import Optimizer
 from archgraph import rng
 from archgraph.errors import SettingError, UnknownName
 from optimizers.natural_gradient.attachment import Attachment
-from optimizers.natural_gradient.blocks import Block, Diagonal, Kronecker, Settings, State
+from optimizers.natural_gradient.blocks import Block, Kronecker, Settings, State
 from optimizers.natural_gradient.damping import adapted, predicted
+from optimizers.natural_gradient.direction import Direction, Divider
 from optimizers.natural_gradient.estimate import Look, columns
 from optimizers.natural_gradient.likelihood import likelihood_of
 from optimizers.natural_gradient.settings import check
 from optimizers.natural_gradient.shares import Shares
 from optimizers.natural_gradient.velocity import move
 
-Directions = dict[Parameter, tuple[Tensor, Tensor]]
-"""Of each parameter its natural gradient and its gradient."""
+_BLIND = (
+    "natural gradient saw no forward pass of the module's layers, and uses a diagonal for all parameters: "
+    "run it within optimizer.watching(), or build the optimizer by NaturalGradient(model)"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class NaturalGradient(Optimizer):
         kl_clip: ``kappa``, for the whole step (the least of all groups); 0 for none.
         weight_decay: times the weights, added to their gradients before these are divided; never to vectors.
         mode: of graph layers with a fixed propagation: ``"conv"``, inputs after it; ``"lin"``, before it; ``"reduce"``,
-            one row a sample over its neighbourhood (or, in other layers, its positions); ``"auto"`` is ``"conv"``.
+            one row a sample over its neighbourhood (:mod:`~optimizers.natural_gradient.reduction`) or, in other layers,
+            its positions. ``"auto"`` is reduce where a network is a chain of graph layers whose neighbourhoods are not
+            too large (:data:`~optimizers.natural_gradient.estimate.CHEAP`), and conv elsewhere.
         ema: decay of the averages of factors from one look at the curvature to the next.
         interval: steps from one look to the next.
         inverse_interval: looks from one inversion to the next.
@@ -117,7 +123,7 @@ class NaturalGradient(Optimizer):
         super().__init__(params, group | {"adaptive": adaptive, "seed": seed})
         if module is not None:
             self.attach(module)
-            self._attached.recorder.install(module)
+            self._attached.recorder.keep(module)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; layers of the attached module that it trains are looked at from the next forward pass on.
@@ -128,10 +134,10 @@ class NaturalGradient(Optimizer):
         check(self.defaults | param_group)
         super().add_param_group(param_group)
         if self._attachment is not None:
-            root, hooked = self._attachment.root, self._attachment.recorder.hooked
+            root, kept = self._attachment.root, self._attachment.recorder.kept
             self.attach(root)
-            if hooked:
-                self._attached.recorder.install(root)
+            if kept:
+                self._attached.recorder.keep(root)
 
     # ------------------------------------------------------------------ the module
     _attachment: Attachment | None = None
@@ -176,7 +182,14 @@ class NaturalGradient(Optimizer):
     @property
     def steps(self) -> int:
         """Steps taken."""
+        if self._counted is not None:
+            one, tensor, version, count = self._counted
+            if self.state.get(one, {}).get("step") is tensor and tensor._version == version:
+                return count  # nobody has loaded another state since
         return max((int(state["step"]) for state in self.state.values() if "step" in state), default=0)
+
+    _counted: tuple[Parameter, Tensor, int, int] | None = None
+    """A parameter that was moved last, its counter with the version of that, and the steps taken."""
 
     @property
     def due(self) -> bool:
@@ -221,8 +234,9 @@ class NaturalGradient(Optimizer):
         """
         recorder, likelihood, first = self._attached.recorder, likelihood_of(loss), self.param_groups[0]
         if recorder.wanted and self.due and outputs.requires_grad:
-            shares = Shares.of(
-                outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=first["unlabelled"]
+            others = first["unlabelled"]
+            shares = self._attached.told.shares(
+                outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=others
             )
             if torch.isfinite(outputs.detach()).all():
                 generator = torch.Generator().manual_seed(rng.derive(first["seed"], "targets", self.steps))
@@ -239,7 +253,11 @@ class NaturalGradient(Optimizer):
         }
         blocks = {site: block for site, block in attached.blocks.items() if block in wanted}
         loose = {one: block for one, block in attached.loose.items() if block in wanted}
-        Look(attached.root, blocks, loose, states, settings).take(attached.recorder.records(), outputs, found, shares)
+        records = attached.recorder.records()
+        if attached.blocks and not records and not attached.warned:
+            attached.warned = True
+            warnings.warn(_BLIND, stacklevel=3)
+        Look(attached.root, blocks, loose, states, settings).take(records, outputs, found, shares)
         attached.looked |= wanted
         for block in wanted:
             state, group = states[block.parameters[0]], settings[block.parameters[0]]
@@ -255,8 +273,9 @@ class NaturalGradient(Optimizer):
         for name, block in self._attached.named():
             state = self.state.get(block.parameters[0], {})
             if block.known(state) and not block.strange(state):
-                pairs = self._divided(block, grads) if all(one in grads for one in block.parameters) else {}
-                gain = sum(float((n * g.to(n.dtype)).sum()) for n, g in pairs.values()) if pairs else float("nan")
+                whole = all(one in grads for one in block.parameters)
+                parts = self._divider().directions(block, grads) if whole else []
+                gain = float(sum(part.inner for part in parts)) if parts else float("nan")
                 found[name] = Information(block.trace(state), gain)
         return found
 
@@ -297,41 +316,32 @@ class NaturalGradient(Optimizer):
             raise SettingError("adaptive damping needs the loss after the step", hint="optimizer.step(closure)")
         looks = adaptive and self.due
         directions = self._directions()
-        move(self.param_groups, self.state, directions, float(self.steps + 1))
+        count = self.steps + 1
+        move(self.param_groups, self.state, directions, float(count))
+        if directions:
+            one = directions[0].parameters[0]
+            self._counted = one, self.state[one]["step"], self.state[one]["step"]._version, count
         if looks and closure is not None:
             self._adapt(closure, _number(value), directions)
         self._attached.recorder.clear()
         self._attached.recorder.wanted = self.due  # in the next forward pass
         return value
 
-    def _directions(self) -> Directions:
-        grads = dict(self._grads())
-        blocks = [block for block in self._attached.every() if any(one in grads for one in block.parameters)]
+    def _directions(self) -> list[Direction]:
+        grads, divider = dict(self._grads()), self._divider()
+        found = [part for block in self._attached.every() for part in divider.directions(block, grads)]
         if (
-            grads
-            and not any(block.known(self.state.get(one, {})) for block in blocks for one in block.parameters)
+            found
+            and not any(part.known for part in found)
             and all(bool(grad.isfinite().all()) for grad in grads.values())  # else outputs were no numbers: it diverged
         ):
             raise SettingError(
                 "natural gradient was told no curvature", hint="optimizer.curvature(outputs) before loss.backward()"
             )
-        found: Directions = {one: (grad, grad) for one, grad in grads.items()}  # what no block knows: the gradient
-        for block in blocks:
-            found |= self._divided(block, grads)
         return found
 
-    def _divided(self, block: Block, grads: Mapping[Parameter, Tensor]) -> Directions:
-        """Return the natural gradient of a block's parameters, where it or its diagonal is known."""
-        state, damping = self.state.get(block.parameters[0], {}), self._group(block.parameters[0])["damping"]
-        if block.known(state) and not block.strange(state):
-            own = [grads[one] if one in grads else torch.zeros_like(one) for one in block.parameters]
-            pairs = zip(block.parameters, block.solve(state, own, damping), own, strict=True)
-            return {one: (natural, grad) for one, natural, grad in pairs if one in grads}
-        found = {}
-        for one in block.parameters:  # of a layer whose weights are read elsewhere
-            if one in grads and "fisher_diagonal" in self.state.get(one, {}):
-                found[one] = (Diagonal((one,)).solve(self.state[one], [grads[one]], damping)[0], grads[one])
-        return found
+    def _divider(self) -> Divider:
+        return Divider(self.param_groups, self._attached.group, cast("Mapping[Any, State]", self.state))
 
     def _grads(self) -> Iterator[tuple[Parameter, Tensor]]:
         for group in self.param_groups:
@@ -342,10 +352,10 @@ class NaturalGradient(Optimizer):
                 decay = group["weight_decay"] if one.ndim > 1 else 0.0
                 yield one, grad.add(one.detach(), alpha=decay) if decay else grad
 
-    def _adapt(self, closure: Callable[[], Any], before: float, directions: Directions) -> None:
-        moved = {one: -self._group(one)["lr"] * self.state[one]["velocity"] for one in directions}
-        grads = {one: grad for one, (_, grad) in directions.items()}
-        damping = {one: self._group(one)["damping"] for one in directions}
+    def _adapt(self, closure: Callable[[], Any], before: float, directions: Sequence[Direction]) -> None:
+        grads = {one: grad for part in directions for one, grad in zip(part.parameters, part.grads, strict=True)}
+        moved = {one: -self._group(one)["lr"] * self.state[one]["velocity"] for one in grads}
+        damping = {one: self._group(one)["damping"] for one in grads}
         states = cast("Mapping[Parameter, State]", self.state)
         expected = predicted(self._attached.every(), states, moved, grads, damping)
         self._attached.recorder.wanted = False
@@ -356,7 +366,7 @@ class NaturalGradient(Optimizer):
             group["damping"] = adapted(group["damping"], ratio, group["interval"])
 
     def _group(self, parameter: Parameter) -> dict[str, Any]:
-        return next(group for group in self.param_groups if any(one is parameter for one in group["params"]))
+        return self.param_groups[self._attached.group[parameter]]
 
     # ------------------------------------------------------------------ the state
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -15,7 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optimizers.natural_gradient.pairs import Pairs, expanded
 from optimizers.natural_gradient.recorder import Record
+
+PAIRS = 2**22
+"""Pairs of entries of a product with sparse features, up to which they are remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,30 +89,76 @@ class Propagation:
         found: Propagation = kept["start"]
         return found
 
-    def through(self, record: Record) -> Propagation:
-        """Return the product with what a call multiplied with, kept for the next call on the same edges."""
+    def through(self, record: Record, most: int | None = None) -> Propagation | None:
+        """Return the product with what a call multiplied with, kept for the next call on the same edges.
+
+        Args:
+            record: the call.
+            most: entries of the product, a node or edge of the graph, from which on there is none; no limit by default.
+        """
         if record.site.kind != "propagating":
             return self
         read, kept = _Read.of(record), record.site.kept
-        if kept.get("before") is not self or kept.get("read on the way") != read:
-            kept.update({"before": self, "read on the way": read, "through": self.times(Propagation.of(record))})
-        found: Propagation = kept["through"]
+        if kept.get("before") is not self or kept.get("read on the way") != read or kept["most"] != most:
+            whole = Propagation.of(record)
+            many = whole is not None and most is not None and self.work(whole) > most * (whole.count + len(whole.row))
+            product = None if many else self.times(whole)
+            kept.update({"before": self, "read on the way": read, "most": most, "through": product})
+        found: Propagation | None = kept["through"]
         return found
+
+    def work(self, other: Propagation) -> int:
+        """Return how many entries of the product with an ``[N, N]`` matrix there are before they are added up."""
+        return int(torch.bincount(other.row, minlength=other.count)[self.node].sum())
 
     def applied(self, record: Record) -> Tensor:  # [K, D]
         """Return the product with what a call read; of features that stay the same it is computed twice, and kept."""
-        if record.inputs.requires_grad:
-            return self.apply(record.inputs)
-        kept, version = record.site.kept, record.inputs._version
-        features, when, by = kept.get("features", (None, 0, None))
-        if features is None or features() is not record.inputs or when != version or by is not self:
-            kept["features"] = (weakref.ref(record.inputs), version, self)
-            kept.pop("propagated", None)
+        kept = record.site.kept
+        if not self._same_features(record):
             return self.apply(record.inputs)
         if "propagated" not in kept:
             kept["propagated"] = self.apply(record.inputs)
         known: Tensor = kept["propagated"]
         return known
+
+    def factor(
+        self,
+        record: Record,
+        portions: Tensor | None = None,  # [K]
+        ones: Tensor | None = None,  # [K]
+    ) -> Tensor:  # [K, D + 1]
+        """Return the rows of a call's input factor: :meth:`applied`, what its bias reads, times roots of weights.
+
+        Args:
+            record: the call.
+            portions: weights of the rows, which sum to 1; equal ones by default.
+            ones: what the bias reads in each row; ones by default.
+        """
+        rows, kept = self.applied(record), record.site.kept
+        made, told = kept.get("factor"), (portions, ones)
+        if made is not None and all(a is b for a, b in zip(kept["factor of"], told, strict=True)):
+            known: Tensor = made
+            return known
+        if portions is None:
+            portions = rows.new_full((len(rows),), 1.0 / max(len(rows), 1))
+        found = rows if record.site.bias is None else _beside(rows, ones)
+        found = found * portions.to(rows.dtype).sqrt().unsqueeze(1)
+        if kept.get("propagated") is rows:
+            kept.update({"factor": found, "factor of": told})
+        return found
+
+    def _same_features(self, record: Record) -> bool:
+        """Whether a call read what the last one read that this was multiplied with, of which else nothing is kept."""
+        kept, version = record.site.kept, record.inputs._version
+        features, when, by = kept.get("features", (None, 0, None))
+        if record.inputs.requires_grad:
+            kept.pop("features", None)
+        elif features is not None and features() is record.inputs and when == version and by is self:
+            return True
+        else:
+            kept["features"] = (weakref.ref(record.inputs), version, self)
+        kept.pop("propagated", None), kept.pop("factor", None)
+        return False
 
     def times(self, other: Propagation | None) -> Propagation:
         """Return the product with an ``[N, N]`` matrix; None is the identity.
@@ -123,10 +173,8 @@ class Propagation:
         there = there[torch.argsort(other.row[there], stable=True)]
         degree = torch.bincount(other.row[there], minlength=other.count)
         begin = degree.cumsum(0) - degree
-        many = degree[self.node]
-        mine = torch.repeat_interleave(torch.arange(len(self.node), device=many.device), many)
-        within = torch.arange(len(mine), device=many.device) - (many.cumsum(0) - many)[mine]
-        theirs = there[begin[self.node[mine]] + within]
+        mine, place = expanded(begin[self.node], degree[self.node])
+        theirs = there[place]
         weight = self.weight[mine] * other.weight[theirs].to(self.weight.dtype)
         return Propagation(self.row[mine], other.node[theirs], weight, self.count)._summed(other.count)
 
@@ -139,6 +187,8 @@ class Propagation:
     def apply(self, values: Tensor) -> Tensor:  # [N, D] -> [K, D]
         """Return the product with what the nodes have, dense or sparse."""
         held = values.detach()
+        if held.layout == torch.sparse_csr and (pairs := self._pairs(held)) is not None:
+            return pairs.product(held.values(), self.weight, (self.count, held.shape[1]))
         if held.layout == torch.strided and held.dtype == self.weight.dtype and held.ndim == 2:
             return torch.sparse.mm(self._matrix(len(held)), held)
         if held.layout == torch.strided:
@@ -148,6 +198,15 @@ class Propagation:
             picked = held.to_sparse_coo().index_select(0, nodes).to_dense()[which]
         picked = picked.to(self.weight.dtype) * self.weight.unsqueeze(1)
         return picked.new_zeros(self.count, values.shape[1]).index_add_(0, self.row, picked)
+
+    def _pairs(self, values: Tensor) -> Pairs | None:
+        """Return which entries meet those of compressed rows, unless too many; made once for the same places."""
+        made: Pairs | None = self.__dict__.get("_met")
+        if made is None or not made.fits(values):
+            many = values.crow_indices().diff()[self.node].sum()
+            made = None if int(many) > PAIRS else Pairs.of(self.row, self.node, values)
+            self.__dict__["_met"] = made
+        return made
 
     def _matrix(self, nodes: int) -> Tensor:  # [K, N]
         """Return the matrix as torch has sparse ones; made once."""
@@ -160,8 +219,11 @@ class Propagation:
         return made
 
     def sums(self) -> Tensor:  # [K]
-        """Return the sum of every row."""
-        return self.weight.new_zeros(self.count).index_add_(0, self.row, self.weight)
+        """Return the sum of every row; made once."""
+        made: Tensor | None = self.__dict__.get("_summed_up")
+        if made is None:
+            made = self.__dict__["_summed_up"] = self.weight.new_zeros(self.count).index_add_(0, self.row, self.weight)
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +268,12 @@ def _edges(layer: Any, record: Record) -> tuple[Tensor, Tensor | None]:
         found, value = to_edge_index(edges)
         return found.flip(0), value
     return edges, weight
+
+
+def _beside(rows: Tensor, column: Tensor | None) -> Tensor:  # [K, D], [K] -> [K, D + 1]
+    """Return rows with one more number each; 1 by default."""
+    column = rows.new_ones(len(rows)) if column is None else column.to(rows.dtype)
+    return torch.cat((rows, column.unsqueeze(1)), dim=1)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:

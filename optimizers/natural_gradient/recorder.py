@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from optimizers.natural_gradient.sites import Site
 
 FORWARDS = 4
-"""Forward passes whose records are kept: those of older ones, that nobody asked for, are dropped."""
+"""Forward passes of each mode whose records are kept: those of older ones, that nobody asked for, are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,16 @@ class Record:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One forward pass of the module, in training or in evaluation mode."""
+
+    training: bool
+    records: list[Record] = field(default_factory=list)
+
+
 class Recorder:
-    """Records calls of sites in training mode, while it is asked to.
+    """Records calls of sites, while it is asked to and gradients are on.
 
     Args:
         sites: whose calls are recorded.
@@ -48,14 +57,33 @@ class Recorder:
 
     def __init__(self, sites: tuple[Site, ...]) -> None:
         self.sites = sites
-        self.wanted = True
-        self._passes: list[list[Record]] = []
+        self._wanted = True
+        self._root: weakref.ref[nn.Module] | None = None
+        self._passes: list[_Pass] = []
         self._handles: list[Any] = []
         self._finalizer: Any = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the next forward passes are to be recorded; where not, :meth:`keep` has no hooks on the modules."""
+        return self._wanted
+
+    @wanted.setter
+    def wanted(self, value: bool) -> None:
+        self._wanted = value
+        root = None if self._root is None else self._root()
+        if root is None or value == self.hooked:
+            return
+        self.install(root) if value else self.unhook()
+
+    def keep(self, root: nn.Module) -> None:
+        """Have hooks on the modules from now on, whenever records are wanted."""
+        self._root = weakref.ref(root)
+        self.wanted = self._wanted
+
     def install(self, root: nn.Module) -> None:
         """Put hooks on the modules; they hold no reference to this object and go when it does."""
-        self.remove()
+        self.unhook()
         self._handles.append(root.register_forward_pre_hook(_Begin(self)))
         for number, site in enumerate(self.sites):
             if site.called_directly:
@@ -68,11 +96,21 @@ class Recorder:
         self._finalizer = weakref.finalize(self, _remove, self._handles)
 
     def remove(self) -> None:
+        """Take the hooks away for good."""
+        self._root = None
+        self.unhook()
+
+    def unhook(self) -> None:
         """Take the hooks away."""
         if self._finalizer is not None:
             self._finalizer()
             self._finalizer = None
         self._handles = []
+
+    @property
+    def kept(self) -> bool:
+        """Whether :meth:`keep` was called."""
+        return self._root is not None
 
     @property
     def hooked(self) -> bool:
@@ -89,11 +127,12 @@ class Recorder:
         try:
             yield
         finally:
-            self.remove()
+            self.unhook()
+            self.wanted = self._wanted
 
     def records(self) -> list[Record]:
         """Return what was recorded since :meth:`clear`, in the order of the calls."""
-        return [record for one in self._passes for record in one]
+        return [record for one in self._passes for record in one.records]
 
     def clear(self) -> None:
         """Forget all records."""
@@ -101,12 +140,14 @@ class Recorder:
 
     @property
     def looks(self) -> bool:
-        """Whether calls are recorded now, of modules in training."""
-        return self.wanted and torch.is_grad_enabled()
+        """Whether calls are recorded now."""
+        return self._wanted and torch.is_grad_enabled()
 
-    def begin(self) -> None:
-        """Start the records of another forward pass, and drop those of the oldest."""
-        self._passes = [*self._passes[1 - FORWARDS :], []]
+    def begin(self, training: bool) -> None:
+        """Start the records of another forward pass, and drop those of the oldest in the same mode."""
+        alike = [one for one in self._passes if one.training == training]
+        old = alike[: len(alike) + 1 - FORWARDS] if len(alike) >= FORWARDS else []
+        self._passes = [*(one for one in self._passes if one not in old), _Pass(training)]
 
     def add(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Record one call of a site.
@@ -118,15 +159,15 @@ class Recorder:
             output: what it returned.
         """
         site = self.sites[number]
-        if not (self.looks and site.module.training and isinstance(output, Tensor) and output.requires_grad):
+        if not (self.looks and isinstance(output, Tensor) and output.requires_grad):
             return
         arguments = _bound(site.module, args, kwargs) if site.kind == "propagating" else {}
         inputs = args[0] if args else next(iter(kwargs.values()))
         if isinstance(inputs, tuple | list):  # source and target features of a bipartite layer
             inputs = inputs[0]
         if not self._passes:  # the module is called by another one than the root
-            self._passes.append([])
-        self._passes[-1].append(Record(site, inputs, get_gradient_edge(output), output.shape, arguments))
+            self._passes.append(_Pass(site.module.training))
+        self._passes[-1].records.append(Record(site, inputs, get_gradient_edge(output), output.shape, arguments))
 
 
 class _Watch:
@@ -150,8 +191,8 @@ class _Watch:
 
 class _Begin(_Watch):
     def __call__(self, module: nn.Module, args: Any) -> None:
-        if (recorder := self.recorder) is not None and recorder.looks and module.training:
-            recorder.begin()
+        if (recorder := self.recorder) is not None and recorder.looks:
+            recorder.begin(module.training)
 
 
 class _Hook(_Watch):
@@ -187,6 +228,23 @@ class _Forward(_Watch):
         return _own_forward, (self._layer(),)
 
 
+def reached(outputs: Tensor, past: Any = None) -> set[Any]:
+    """Return the nodes of the graph of gradients from which outputs come.
+
+    Args:
+        outputs: of a network.
+        past: a node that is left out, with what the outputs come from through it alone.
+    """
+    waiting: list[Any] = [outputs.grad_fn]
+    seen = {past, None}
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return seen - {past, None}
+
+
 def _own_forward(layer: nn.Module) -> Any:
     return MethodType(type(layer).forward, layer)
 
@@ -197,4 +255,11 @@ def _remove(handles: list[Any]) -> None:
 
 
 def _bound(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    return dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
+    kind: Any = type(module)
+    return dict(zip(_names(kind), args, strict=False)) | kwargs
+
+
+@functools.lru_cache(maxsize=64)
+def _names(kind: Any) -> tuple[str, ...]:
+    """Return the names of what a class of modules is called with."""
+    return tuple(inspect.signature(kind.forward).parameters)[1:]

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from optimizers.natural_gradient.propagation import Propagation
-from optimizers.natural_gradient.recorder import Record
+from optimizers.natural_gradient.recorder import Record, reached
 from optimizers.natural_gradient.shares import Shares
-from optimizers.natural_gradient.sites import is_graph_layer
+from optimizers.natural_gradient.sites import Site, is_graph_layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Chain:
 
     Args:
         records: one call a layer.
-        inputs: ``[K, D]`` the rows ``a_i`` of each layer.
+        inputs: ``[K, D]`` the rows ``a_i`` of each layer, times the roots of their weights.
         slopes: ``[K, U]`` the means of ``phi'`` between each layer and the next; one fewer than layers.
     """
 
@@ -41,7 +41,9 @@ class Chain:
     slopes: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, root: nn.Module, records: Sequence[Record], outputs: Tensor, shares: Shares) -> Chain | None:
+    def of(
+        cls, root: nn.Module, records: Sequence[Record], outputs: Tensor, shares: Shares, *, most: int | None = None
+    ) -> Chain | None:
         """Read the chain of a forward pass; None when the network is none that this form can be computed for.
 
         It is one of linear layers and layers with a fixed propagation, each called once, with entrywise functions (or
@@ -52,20 +54,18 @@ class Chain:
             records: of the forward pass.
             outputs: what came out, ``[N, T]``, its graph still alive.
             shares: who carries the loss.
+            most: entries of ``Q_l``, a node or edge, up to which this is cheap enough; no limit by default.
         """
         layers = [one for one in records if one.site.kind in ("linear", "propagating")]
         sites = {one.site for one in layers}
-        strangers = [
-            module
-            for module in root.modules()
-            if is_graph_layer(module) and not any(site.module is module for site in sites)
-        ]
         fits = all(len(one.shape) == 2 and one.shape[0] == shares.count for one in layers)
-        if strangers or len(layers) < 1 or len(sites) < len(layers) or len(layers) < len(records) or not fits:
+        if len(layers) < 1 or len(sites) < len(layers) or len(layers) < len(records) or not fits:
             return None
         if layers[-1].shape != outputs.shape or any(
             before.shape != after.inputs.shape for before, after in pairwise(layers)
         ):
+            return None
+        if not _is_chain(root, layers, outputs):
             return None
         taken = Propagation.starting(shares.rows, layers[-1], outputs)
         inputs: list[Tensor] = []
@@ -78,11 +78,17 @@ class Chain:
                     return None
                 whole = taken.sums().unsqueeze(1)
                 slopes.insert(0, torch.where(whole != 0.0, taken.apply(slope) / whole, torch.zeros_like(whole)))
-            sums = taken.sums()  # what the bias's 1 becomes
-            taken = taken.through(record)
-            rows = taken.applied(record)
-            inputs.insert(0, rows if record.site.bias is None else torch.cat((rows, sums.unsqueeze(1)), dim=1))
+            ones = taken.sums()  # what the bias's 1 becomes
+            further = taken.through(record, most)
+            if further is None:
+                return None
+            taken = further
+            inputs.insert(0, taken.factor(record, shares.portions, ones))
         return cls(tuple(layers), tuple(inputs), tuple(slopes))
+
+    def inputs_of(self, site: Site) -> Tensor:  # [K, D]
+        """Return the rows ``a_i`` of a layer."""
+        return next(rows for record, rows in zip(self.records, self.inputs, strict=True) if record.site is site)
 
     def outputs(self, last: Tensor) -> list[Tensor]:
         """Return the rows ``g_i`` of each layer.
@@ -97,10 +103,36 @@ class Chain:
         return found
 
 
-def _slope(record: Record, after: Record) -> Tensor | None:  # [N, U]
+def _slope(record: Record, after: Record, along: Tensor | None = None) -> Tensor | None:  # [N, U]
     """Return the derivative of the next layer's inputs with respect to a layer's outputs, entry by entry."""
     x = after.inputs
     if not x.requires_grad:
         return None
-    (found,) = torch.autograd.grad(x, record.edge, torch.ones_like(x), retain_graph=True, allow_unused=True)
+    along = torch.ones_like(x) if along is None else along
+    (found,) = torch.autograd.grad(x, record.edge, along, retain_graph=True, allow_unused=True)
     return found
+
+
+def _is_chain(root: nn.Module, layers: Sequence[Record], outputs: Tensor) -> bool:
+    """Whether layers are one behind the other, with entrywise functions in between; of a module found out once."""
+    sites, kept = tuple(record.site for record in layers), layers[-1].site.kept
+    if kept.get("chain of") != sites:
+        modules = {site.module for site in sites}
+        known = all(module in modules for module in root.modules() if is_graph_layer(module))
+        kept.update({"chain of": sites, "is chain": known and _follow(layers, outputs)})
+    found: bool = kept["is chain"]
+    return found
+
+
+def _follow(layers: Sequence[Record], outputs: Tensor) -> bool:
+    ends = [record.edge.node for record in layers]
+    for place, end in enumerate(ends[1:], start=1):  # all that comes of a layer comes through the next one
+        if ends[place - 1] in reached(outputs, past=end):
+            return False
+    generator = torch.Generator().manual_seed(0)
+    for record, after in pairwise(layers):
+        signs = torch.randint(2, after.inputs.shape, generator=generator).to(after.inputs) * 2.0 - 1.0
+        slope, signed = _slope(record, after), _slope(record, after, signs)
+        if slope is None or signed is None or not torch.equal(slope * signs, signed):
+            return False  # an entry depends on another's
+    return True

@@ -11,11 +11,35 @@ Letters: ``N`` samples, ``K`` of them with a share.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from archgraph.errors import DataError, SettingError
+
+
+class Told:
+    """What a training said of its loss the last time, which it mostly says again: its shares are kept."""
+
+    def __init__(self) -> None:
+        self._rows: Tensor | None = None
+        self._others: tuple[Any, ...] = ()
+        self._shares: Shares | None = None
+
+    def shares(
+        self, outputs: Tensor, *, rows: Tensor | None = None, weights: Tensor | None = None, **told: Any
+    ) -> Shares:
+        """Return :meth:`Shares.of`; the same object where all is the same."""
+        if weights is not None:
+            return Shares.of(outputs, rows=rows, weights=weights, **told)
+        others = (len(outputs), outputs.dtype, outputs.device, *told.items())
+        same = others == self._others and (self._rows is None) == (rows is None)
+        if self._shares is None or not same or not (rows is None or _equal(self._rows, rows)):
+            self._shares = Shares.of(outputs, rows=rows, **told)
+            self._rows, self._others = None if rows is None else rows.clone(), others
+        return self._shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +103,11 @@ class Shares:
             raise DataError("no row carries the loss", expected="rows with positive weight", got=f"{held} rows")
         return cls(places, sizes * (scale / whole if reduction == "mean" else scale), count)
 
+    @cached_property
+    def portions(self) -> Tensor:  # [K]
+        """The shares as parts of one."""
+        return self.sizes / self.sizes.sum()
+
     def pick(self, values: Tensor) -> Tensor:  # [N, ...] -> [K, ...]
         """Return the rows that carry the loss."""
         return values if self.rows is None else values.index_select(0, self.rows)
@@ -92,6 +121,11 @@ class Shares:
     def roots(self, like: Tensor) -> Tensor:  # [K, 1, ...]
         """Return the square roots of the shares, to multiply rows of ``like`` with."""
         return self.sizes.sqrt().to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _equal(one: Tensor | None, other: Tensor) -> bool:
+    alike = one is not None and (one.dtype, one.device) == (other.dtype, other.device)
+    return one is not None and alike and torch.equal(one, other)
 
 
 def _places(rows: Tensor | None, count: int, device: torch.device) -> Tensor | None:

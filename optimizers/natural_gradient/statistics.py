@@ -29,10 +29,8 @@ from optimizers.natural_gradient.recorder import Record
 from optimizers.natural_gradient.shares import Shares
 
 
-def input_rows(
-    record: Record, shares: Shares, *, reduce: bool = False, every: bool = False
-) -> tuple[Tensor, Tensor]:  # [K, D], [K]
-    """Return what a call's weights read, a row each, and the rows' weights, which sum to 1.
+def input_rows(record: Record, shares: Shares, *, reduce: bool = False, every: bool = False) -> Tensor:  # [K, D]
+    """Return what a call's weights read, a row each, times the root of the row's weight; the weights sum to 1.
 
     Args:
         record: of a linear, convolving or propagating site.
@@ -42,10 +40,13 @@ def input_rows(
     """
     known = not every and record.inputs.shape[0] == shares.count
     if record.site.kind == "propagating":
-        rows = propagated(record, shares if known else None)
+        by = Propagation.reaching(shares.rows if known else None, record)
+        return by.factor(record, shares.portions if known else None)
     else:
         x = record.inputs.detach()
-        if known and shares.rows is not None:
+        if known and x.layout == torch.sparse_csr:
+            x = Propagation.starting(shares.rows, record, x).apply(x)
+        elif known and shares.rows is not None:
             x = x.index_select(0, shares.rows)
         rows = _to_dense(x) if record.site.kind == "linear" else _patches(record.site.module, x)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -55,10 +56,10 @@ def input_rows(
         rows = rows.mean(1, keepdim=True)
     positions = rows.shape[1]
     if known:
-        weights = (shares.sizes / shares.sizes.sum()).to(rows.dtype).repeat_interleave(positions) / positions
+        weights = shares.portions.to(rows.dtype).repeat_interleave(positions) / positions
     else:
         weights = rows.new_full((samples * positions,), 1.0 / max(samples * positions, 1))
-    return with_one(rows.flatten(0, 1), record), weights
+    return with_one(rows.flatten(0, 1), record) * weights.sqrt().unsqueeze(1)
 
 
 def output_rows(grads: Tensor, record: Record, *, reduce: bool = False) -> Tensor:  # [K, U]
@@ -79,7 +80,7 @@ def normalised(record: Record) -> Tensor:
     """Return what a norm layer multiplies with its weight, the units on the last axis.
 
     Args:
-        record: of a batch, layer, group or instance norm in training.
+        record: of a batch, layer, group or instance norm.
     """
     layer: Any = record.site.module
     x = record.inputs.detach()
@@ -89,12 +90,13 @@ def normalised(record: Record) -> Tensor:
         return functional.group_norm(x, layer.num_groups, eps=layer.eps).movedim(1, -1)
     if isinstance(layer, nn.modules.instancenorm._InstanceNorm):
         return functional.instance_norm(x, eps=layer.eps).movedim(1, -1)
-    return functional.batch_norm(x, None, None, training=True, eps=layer.eps).movedim(1, -1)
+    mean, variance = (None, None) if layer.training else (layer.running_mean, layer.running_var)
+    return functional.batch_norm(x, mean, variance, training=mean is None, eps=layer.eps).movedim(1, -1)
 
 
-def moment(rows: Tensor, weights: Tensor | None = None) -> Tensor:  # [K, D], [K] -> [D, D]
+def moment(rows: Tensor) -> Tensor:  # [K, D] -> [D, D]
     """Return the second moment of rows."""
-    return rows.mT @ (rows if weights is None else rows * weights.unsqueeze(1))
+    return rows.mT @ rows
 
 
 def propagated(record: Record, shares: Shares | None) -> Tensor:  # [K, D]

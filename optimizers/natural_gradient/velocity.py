@@ -7,15 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from optimizers.natural_gradient.damping import clip
-
-Directions = Mapping[Parameter, tuple[Tensor, Tensor]]
-"""Of a parameter: its natural gradient and its gradient, both of its shape."""
+from optimizers.natural_gradient.direction import Direction
 
 
-def move(groups: Sequence[Mapping[str, Any]], state: Any, directions: Directions, count: float) -> None:
+def move(groups: Sequence[Mapping[str, Any]], state: Any, directions: Sequence[Direction], count: float) -> None:
     """Move the parameters in place: ``v <- momentum v + nu n``, ``w <- w - lr v``.
 
     ``nu`` clips the step of all groups together by the tightest ``kl_clip`` (:func:`clip`).
@@ -26,20 +23,27 @@ def move(groups: Sequence[Mapping[str, Any]], state: Any, directions: Directions
         directions: of the parameters to move.
         count: steps so far, this one included.
     """
-    own = [{one: directions[one] for one in group["params"] if one in directions} for group in groups]
-    inner = 0.0
-    for group, found in zip(groups, own, strict=True):
-        parts = [torch.sum(natural * grad.to(natural.dtype)) for natural, grad in found.values()]
-        inner += group["lr"] ** 2 * float(sum(parts)) if parts else 0.0
+    inner = sum(groups[one.group]["lr"] ** 2 * float(one.inner) for one in directions)
     nu = clip(inner, min(group["kl_clip"] for group in groups))
-    for group, found in zip(groups, own, strict=True):
-        for one, (natural, _) in found.items():
-            if "velocity" not in state[one]:
-                state[one]["velocity"] = torch.zeros_like(natural)
-            state[one]["step"] = torch.tensor(count)
-        if found:
-            velocities = [state[one]["velocity"] for one in found]
-            torch._foreach_mul_(velocities, group["momentum"])
-            torch._foreach_add_(velocities, [natural for natural, _ in found.values()], alpha=nu)
-            moves = [velocity.to(one.dtype) for velocity, one in zip(velocities, found, strict=True)]
-            torch._foreach_add_(list(found), moves, alpha=-group["lr"])
+    for place, group in enumerate(groups):
+        own = [one for one in directions if one.group == place]
+        if not own:
+            continue
+        parameters: list[Tensor] = [parameter for one in own for parameter in one.parameters]
+        naturals = [natural for one in own for natural in one.naturals]
+        velocities = [_velocity(state[one], natural, count) for one, natural in zip(parameters, naturals, strict=True)]
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, naturals, alpha=nu)
+        moves = [velocity.to(one.dtype) for velocity, one in zip(velocities, parameters, strict=True)]
+        torch._foreach_add_(parameters, moves, alpha=-group["lr"])
+
+
+def _velocity(state: dict[str, Tensor], natural: Tensor, count: float) -> Tensor:
+    """Return the velocity of a parameter, which counts the step too."""
+    if "velocity" not in state:
+        state["velocity"] = torch.zeros_like(natural, memory_format=torch.contiguous_format)
+    if "step" in state:
+        state["step"].fill_(count)
+    else:
+        state["step"] = torch.tensor(count)
+    return state["velocity"]

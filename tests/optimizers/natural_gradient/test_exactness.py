@@ -70,10 +70,10 @@ def test_other_forms_of_one_linear_graph_layer_are_not():
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("depth", [2, 3])
-def test_reduce_is_exact_for_linear_networks(bias: bool, depth: int):
+@pytest.mark.parametrize(("depth", "mode"), [(2, "auto"), (2, "reduce"), (3, "reduce")])
+def test_reduce_is_exact_for_linear_networks(bias: bool, depth: int, mode: str):
     model, x = gcn(*[4, 5, 6, 3][-depth - 1 :] if depth == 3 else [4, 5, 3], bias=bias, between=linear), features()
-    optimizer = looked(model, x, EDGES, mode="reduce")
+    optimizer = looked(model, x, EDGES, mode=mode)
     for layer in model.layers:
         found = block(optimizer.state[layer.lin.weight])
         assert error(found, wanted(model, x, layer.lin.weight, layer.bias)) < 1e-10

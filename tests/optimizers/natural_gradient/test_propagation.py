@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from optimizers.natural_gradient import NaturalGradient
+from optimizers.natural_gradient import NaturalGradient, propagation
 from optimizers.natural_gradient.propagation import Propagation
 from tests.optimizers.natural_gradient.nets import EDGES, error, features, gcn
 
@@ -38,6 +38,25 @@ def test_selections():
     rows = torch.tensor([3, 0, 3])
     assert torch.equal(Propagation.selecting(rows, 5, LIKE).apply(x), x[rows])
     assert torch.equal(Propagation.selecting(None, 5, LIKE).apply(x), x)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("most", [propagation.PAIRS, 3], ids=["pairs", "too many pairs"])
+def test_features_in_compressed_rows(most: int, monkeypatch: pytest.MonkeyPatch):
+    """Their places are the same memory every time, as dropout leaves them; or they are others."""
+    monkeypatch.setattr(propagation, "PAIRS", most)
+    one, A = drawn(4, 7, 15, seed=0)
+    generator = torch.Generator().manual_seed(2)
+    for seed in range(2):
+        x = torch.randn(7, 5, generator=generator, dtype=torch.float64) * (torch.rand(7, 5, generator=generator) < 0.4)
+        whole = x.to_sparse_csr()
+        places = whole.crow_indices(), whole.col_indices()
+        assert error(one.apply(whole), A @ x) < 1e-12
+        values = whole.values() * (torch.rand(len(whole.values()), generator=generator) < 0.5)
+        dropped = torch.sparse_csr_tensor(*places, values, whole.shape)
+        assert error(one.apply(dropped), A @ dropped.to_dense()) < 1e-12
+        assert error(one.apply(dropped.float()), A @ dropped.to_dense()) < 1e-6
+        assert seed or one._pairs(whole) is one._pairs(dropped)
 
 
 def test_rows_without_edges_are_zero():
@@ -89,4 +108,5 @@ def test_features_that_stay_the_same_are_propagated_twice(monkeypatch: pytest.Mo
     optimizer = NaturalGradient(model, interval=1)
     for _ in range(4):
         optimizer.curvature(model(x, EDGES), rows=torch.tensor([0, 2, 5]))
-    assert (calls.count(4), calls.count(5)) == (2, 4)
+    # of the second layer: its inputs, the slopes before them, and once more to see that these are of one entry each
+    assert (calls.count(4), calls.count(5)) == (2, 8)

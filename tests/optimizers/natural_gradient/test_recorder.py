@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -65,27 +66,71 @@ def test_hooks_are_there_while_watching_only():
     assert hooks(model) == 0
 
 
-def test_evaluation_records_nothing():
-    model = gcn(4, 5, 3)
-    optimizer = NaturalGradient(model)
-    model.eval()
-    model(features(), EDGES)
-    model.train()
-    with torch.no_grad():
-        model(features(), EDGES)
-    assert optimizer._attached.recorder.records() == []
-    assert not optimizer.state
+def test_evaluation_changes_nothing():
+    found = []
+    for evaluations in (0, 7):
+        model = gcn(4, 5, 3)
+        optimizer = NaturalGradient(model, fisher="exact")
+        outputs = model(features(), EDGES)
+        model.eval()
+        for seed in range(evaluations):  # more than are kept, but none of training is given up for them
+            model(features(seed), EDGES)
+        model.train()
+        with torch.no_grad():
+            model(features(), EDGES)
+        assert not optimizer.state
+        optimizer.curvature(outputs, rows=ROWS)
+        found.append(optimizer.state[model.layers[0].lin.weight])
+    assert all(torch.equal(found[1][name], value) for name, value in found[0].items())
+
+
+def test_training_in_evaluation_mode_is_training():
+    """Somebody who fixes dropout and the statistics of norms this way gets the factors of what was computed."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).double().eval()
+    model[1].running_mean.normal_(), model[1].running_var.fill_(3.0)
+    optimizer = NaturalGradient(model, fisher="exact")
+    optimizer.curvature(model(features()), loss="mse")
+    seen = (model[0](features()).detach() - model[1].running_mean) / (3.0 + model[1].eps) ** 0.5
+    assert error(optimizer.state[model[1].weight]["fisher_scale"], seen.square().mean(0) * 2 / 3) < 1e-12
+    rows = torch.cat((features(), torch.ones(9, 1, dtype=torch.float64)), dim=1)
+    assert error(optimizer.state[model[0].weight]["input_factor"], rows.mT @ rows / 9) < 1e-12
 
 
 def test_layers_that_nobody_saw_have_a_diagonal_and_no_information():
-    model = gcn(4, 5, 3).eval()
+    model = gcn(4, 5, 3)
     optimizer = NaturalGradient(model)
-    outputs = model(features(), EDGES)
-    optimizer.curvature(outputs, rows=ROWS)
-    outputs.square().sum().backward()
-    optimizer.step()
+    optimizer.remove_hooks()
+    for _ in range(2):
+        outputs = model(features(), EDGES)
+        optimizer.zero_grad()
+        if not optimizer.steps:
+            with pytest.warns(UserWarning, match="watching"):
+                optimizer.curvature(outputs, rows=ROWS)
+        else:  # once is enough
+            optimizer.reset_state(model)
+            optimizer.curvature(outputs, rows=ROWS)
+        outputs.square().sum().backward()
+        optimizer.step()
     assert optimizer.information() == {}
     assert all("fisher_diagonal" in optimizer.state[one] for one in model.parameters())
+
+
+def test_hooks_go_between_looks():
+    model = gcn(4, 5, 3)
+    optimizer = NaturalGradient(model, interval=3)
+    seen = []
+    for _ in range(5):
+        seen.append(hooks(model))
+        outputs = model(features(), EDGES)
+        loss = functional.cross_entropy(outputs[ROWS], labels()[ROWS])
+        optimizer.zero_grad()
+        optimizer.curvature(outputs, loss, rows=ROWS)
+        loss.backward()
+        optimizer.step()
+    assert seen == [3, 0, 0, 3, 0]
+    optimizer.reset_state(model.layers[1])
+    assert hooks(model) == 3
 
 
 def factor(forwards: int) -> torch.Tensor:
