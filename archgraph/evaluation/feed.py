@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archgraph.errors import SettingError
+from archgraph.evaluation.layerwise import compute
 from archgraph.evaluation.report import Metrics
 from archgraph.graph import Graph
 from archgraph.ops import Edges, Input
@@ -51,6 +52,10 @@ class Feed(ABC):
     @abstractmethod
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
         """Return those of the network's outputs that are of a batch."""
+
+    def outputs(self, module: nn.Module, batch: slice) -> Tensor:
+        """Return the outputs of a network in eval mode for samples of the split, without gradients."""
+        return self.read(module(*self.inputs(batch)), batch)
 
     def counted(self, batch: Tensor) -> Tensor | None:
         """Return the rows of the network's outputs that are of a batch, where others are there too."""
@@ -109,6 +114,9 @@ class WholeGraph(Feed):
 
     def read(self, outputs: Tensor, batch: Tensor | slice) -> Tensor:
         return outputs[self.rows[batch]]
+
+    def outputs(self, module: nn.Module, batch: slice) -> Tensor:
+        return self.read(compute(module, self.given), batch)
 
     def counted(self, batch: Tensor) -> Tensor | None:
         return self.rows[batch]

@@ -299,7 +299,7 @@ def predict(module: nn.Module, data: Split | Feed, task: Task) -> Metrics:
     try:
         with torch.no_grad():
             pieces = given.pieces(EVAL_BATCH)
-            return task.loss.evaluate((given.read(module(*given.inputs(one)), one), given.y[one]) for one in pieces)
+            return task.loss.evaluate((given.outputs(module, one), given.y[one]) for one in pieces)
     finally:
         module.train(training)
 
