@@ -50,6 +50,7 @@ class GraphSet:
         tensors = {"features": self.x, "labels": self.y, "edges": self.edge_index, "membership": self.membership}
         for what, given in tensors.items():
             yield what, isinstance(given, Tensor), "a tensor", type(given).__name__
+            yield what, given.layout == torch.strided, "a dense tensor: to_dense()", given.layout
         yield "features", self.x.ndim == 2, "[N, D] floating point", list(self.x.shape)
         yield "labels", self.y.ndim == 1, "[G] int64", _kind(self.y)
         nodes, graphs, edges, own = len(self.x), len(self), self.edge_index, self.membership

@@ -38,8 +38,8 @@ class NodeGraph:
         rows: the nodes of each split, ``[count]`` int64, in the order of the split's samples.
 
     Raises:
-        DataError: when shapes or types differ from these, features are no numbers, an edge or row is out of range, a
-            node is in two splits, or one in a split has no label.
+        DataError: when shapes or types differ from these, there are no nodes or features, features are no numbers, an
+            edge or row is out of range, a node is in two splits, or one in a split has no label.
     """
 
     x: Tensor
@@ -54,9 +54,13 @@ class NodeGraph:
                 raise DataError(f"a graph of nodes has wrong {what}", expected=expected, got=got)
 
     def _rules(self) -> Iterator[tuple[str, bool, object, object]]:
-        for what, given in (("features", self.x), ("labels", self.y), ("edges", self.edge_index)):
+        tensors: dict[str, Any] = {"features": self.x, "labels": self.y, "edges": self.edge_index}
+        if self.edge_weight is not None:
+            tensors["weights of edges"] = self.edge_weight
+        for what, given in tensors.items():
             yield what, isinstance(given, Tensor), "a tensor", type(given).__name__
-        yield "features", self.x.ndim == 2, "[N, D] floating point", list(self.x.shape)
+            yield what, given.layout == torch.strided, "a dense tensor: to_dense()", given.layout
+        yield "features", self.x.ndim == 2 and self.x.numel() > 0, "[N, D] floating point", list(self.x.shape)
         nodes, edges = len(self), self.edge_index
         yield "features", self.x.ndim == 2 and self.x.is_floating_point(), "[N, D] floating point", _kind(self.x)
         yield "features", finite(self.x), "numbers", "NaN or inf"
@@ -93,7 +97,10 @@ class NodeGraph:
         missing = [name for name in ("x", "y", "edge_index", *masks) if getattr(data, name, None) is None]
         if missing:
             raise DataError(f"the graph has no {', '.join(missing)}", expected=f"x, y, edge_index, {', '.join(masks)}")
-        rows = {name: _chosen(getattr(data, mask), mask, split) for name, mask in zip(SPLITS, masks, strict=True)}
+        rows = {
+            name: _chosen(getattr(data, mask), mask, split, len(data.x))
+            for name, mask in zip(SPLITS, masks, strict=True)
+        }
         y = data.y.squeeze(1) if data.y.ndim == 2 and data.y.shape[1] == 1 else data.y
         return cls(data.x, y, data.edge_index, rows, getattr(data, "edge_weight", None))
 
@@ -152,11 +159,14 @@ class NodeGraph:
         return (NodeGraph, (self.x, self.y, self.edge_index, dict(self.rows), self.edge_weight))  # without the copies
 
 
-def _chosen(mask: Tensor, name: str, split: int) -> Tensor:  # [N] or [N, splits] bool -> [count]
-    if mask.ndim == 2 and 0 <= split < mask.shape[1]:
+def _chosen(mask: Tensor, name: str, split: int, nodes: int) -> Tensor:  # [N] or [N, splits] bool -> [count]
+    tensor = isinstance(mask, Tensor)
+    if tensor and mask.ndim == 2 and 0 <= split < mask.shape[1]:
         mask = mask[:, split]
-    if mask.dtype != torch.bool or mask.ndim != 1:
-        raise DataError(f"{name} tells no nodes of split {split}", expected="[N] or [N, splits] bool", got=_kind(mask))
+    if not tensor or mask.dtype != torch.bool or mask.shape != (nodes,):
+        got = _kind(mask) if tensor else type(mask).__name__
+        wanted = f"[{nodes}] or [{nodes}, splits] bool"
+        raise DataError(f"{name} tells no nodes of split {split}", expected=wanted, got=got)
     return mask.nonzero().squeeze(1)
 
 

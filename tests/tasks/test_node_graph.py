@@ -96,6 +96,11 @@ def test_refuses(changes: dict[str, Any], message: str) -> None:
         parts(**changes)
 
 
+NONE = {f"{name}_mask": torch.zeros(0, dtype=torch.bool) for name in ("train", "val", "test")} | {
+    "edge_index": torch.zeros(2, 0, dtype=torch.int64)
+}
+
+
 def data(**changed: Any) -> Any:
     geometric()  # imports it without its warnings
     from torch_geometric.data import Data
@@ -125,11 +130,31 @@ def test_a_graph_of_pytorch_geometric_becomes_a_task() -> None:
     ("changed", "message"),
     [
         ({"y": None, "val_mask": None}, "no y, val_mask"),
-        ({"test_mask": torch.arange(7)}, r"test_mask(.|\n)*bool"),
-        ({"train_mask": torch.zeros(7, dtype=torch.bool)}, "train(.|\n)*empty"),
+        ({"test_mask": torch.arange(7)}, r"test_mask(.|\n)*\[7\] or \[7, splits\] bool(.|\n)*int64"),
+        ({"test_mask": [True] * 7}, "test_mask(.|\n)*list"),
+        ({"val_mask": torch.tensor([False, True])}, r"val_mask(.|\n)*\[7\](.|\n)*\[2\] bool"),
+        ({"val_mask": torch.arange(9) == 1}, r"val_mask(.|\n)*\[9\] bool"),
+        ({"train_mask": torch.zeros(7, dtype=torch.bool)}, "'train' .* is empty"),
+        ({"val_mask": torch.zeros(7, dtype=torch.bool)}, "'val' .* is empty"),
+        ({"test_mask": torch.zeros(7, dtype=torch.bool)}, "'test' .* is empty"),
         ({"train_mask": torch.ones(7, dtype=torch.bool)}, "twice"),
         ({"edge_index": torch.tensor([[0], [7]])}, "nodes 0 to 6"),
+        ({"edge_index": torch.tensor([[0, -1], [3, 2]])}, "nodes 0 to 6(.|\n)*-1 to 3"),
+        ({"edge_index": torch.tensor([[0.0], [1.0]])}, r"edges(.|\n)*\[2, E\] int64(.|\n)*float32"),
+        ({"edge_index": torch.tensor([[0], [1]], dtype=torch.int32)}, "edges(.|\n)*int64(.|\n)*int32"),
+        ({"edge_index": torch.tensor([[0, 1], [3, 4], [5, 6]])}, r"edges(.|\n)*\[3, 2\]"),
         ({"x": torch.full((7, 5), float("nan"))}, "NaN"),
+        ({"x": torch.zeros(7, 0)}, r"features(.|\n)*\[7, 0\]"),
+        ({"x": torch.zeros(7, 5, dtype=torch.int64)}, "features(.|\n)*floating point"),
+        ({"x": torch.eye(7).to_sparse()}, r"features(.|\n)*to_dense\(\)(.|\n)*sparse_coo"),
+        ({"y": torch.arange(5) % 2}, r"labels(.|\n)*\[7\] int64(.|\n)*\[5\]"),
+        ({"y": torch.rand(7)}, r"labels(.|\n)*int64(.|\n)*float32"),
+        ({"y": torch.eye(7)}, r"labels(.|\n)*\[7, 7\]"),
+        ({"y": torch.tensor([0, -2, 1, 0, 1, 0, 1])}, "labels of split 'val'(.|\n)*-2 to 1"),
+        ({"edge_weight": torch.ones(2)}, r"weights of edges(.|\n)*\[3\](.|\n)*\[2\]"),
+        ({"edge_weight": torch.tensor([1.0, float("nan"), 1.0])}, "weights of edges(.|\n)*NaN"),
+        ({"edge_weight": [1.0, 2.0, 0.5]}, "weights of edges(.|\n)*a tensor(.|\n)*list"),
+        ({"x": torch.zeros(0, 5), "y": torch.zeros(0).long()} | NONE, r"features(.|\n)*\[0, 5\]"),
     ],
 )
 def test_a_graph_that_cannot_be_used(changed: dict[str, Any], message: str) -> None:
