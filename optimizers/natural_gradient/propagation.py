@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optimizers.natural_gradient.pairs import Pairs, expanded
+from optimizers.natural_gradient.pairs import Pairs, compressed, expanded
 from optimizers.natural_gradient.recorder import Record
 
 PAIRS = 2**22
-"""Pairs of entries of a product with sparse features, up to which they are remembered."""
+"""Pairs of entries that meet in a product with sparse features, up to which they are remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,26 +187,30 @@ class Propagation:
     def apply(self, values: Tensor) -> Tensor:  # [N, D] -> [K, D]
         """Return the product with what the nodes have, dense or sparse."""
         held = values.detach()
-        if held.layout == torch.sparse_csr and (pairs := self._pairs(held)) is not None:
-            return pairs.product(held.values(), self.weight, (self.count, held.shape[1]))
-        if held.layout == torch.strided and held.dtype == self.weight.dtype and held.ndim == 2:
+        if held.layout != torch.strided:
+            return self._apply_sparse(held)
+        if held.dtype == self.weight.dtype and held.ndim == 2:
             return torch.sparse.mm(self._matrix(len(held)), held)
-        if held.layout == torch.strided:
-            picked = held.index_select(0, self.node)
-        else:
-            nodes, which = torch.unique(self.node, return_inverse=True)
-            picked = held.to_sparse_coo().index_select(0, nodes).to_dense()[which]
-        picked = picked.to(self.weight.dtype) * self.weight.unsqueeze(1)
+        picked = held.index_select(0, self.node).to(self.weight.dtype) * self.weight.unsqueeze(1)
         return picked.new_zeros(self.count, values.shape[1]).index_add_(0, self.row, picked)
 
-    def _pairs(self, values: Tensor) -> Pairs | None:
-        """Return which entries meet those of compressed rows, unless too many; made once for the same places."""
-        made: Pairs | None = self.__dict__.get("_met")
-        if made is None or not made.fits(values):
-            many = values.crow_indices().diff()[self.node].sum()
-            made = None if int(many) > PAIRS else Pairs.of(self.row, self.node, values)
-            self.__dict__["_met"] = made
-        return made
+    def _apply_sparse(self, held: Tensor) -> Tensor:
+        known: Pairs | None = self.__dict__.get("_pairs")
+        if known is not None and held.layout == torch.sparse_csr and known.fits(held):
+            return known.product(held.values())
+        if held.layout != torch.sparse_csr:
+            coo = held.to_sparse_coo().coalesce()
+            row, column = coo.indices()
+            starts = torch.searchsorted(row, torch.arange(len(held) + 1, device=row.device))
+            held = compressed(starts, column, coo.values(), (len(held), held.shape[1]))
+        if int(held.crow_indices().diff()[self.node].sum()) <= PAIRS:
+            known = Pairs.of(self.row, self.node, self.weight, self.count, held)
+            self.__dict__["_pairs"] = known  # features that are dropped have the same places the next time
+            return known.product(held.values())
+        made = self._matrix(len(held))
+        (row, node), starts = made.indices(), torch.arange(self.count + 1, device=self.row.device)
+        first = compressed(torch.searchsorted(row, starts), node, made.values(), (self.count, len(held)))
+        return torch.sparse.mm(first, held.to(first.dtype)).to_dense()
 
     def _matrix(self, nodes: int) -> Tensor:  # [K, N]
         """Return the matrix as torch has sparse ones; made once."""

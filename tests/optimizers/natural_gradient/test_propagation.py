@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from optimizers.natural_gradient import NaturalGradient, propagation
+from optimizers.natural_gradient import NaturalGradient, pairs, propagation
 from optimizers.natural_gradient.propagation import Propagation
 from tests.optimizers.natural_gradient.nets import EDGES, error, features, gcn
 
@@ -41,22 +41,26 @@ def test_selections():
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR")
-@pytest.mark.parametrize("most", [propagation.PAIRS, 3], ids=["pairs", "too many pairs"])
-def test_features_in_compressed_rows(most: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("most", "full"), [(2**20, 0), (2**20, 2**20), (3, 0)], ids=["pairs", "full", "too many pairs"]
+)
+def test_features_in_compressed_rows(most: int, full: int, monkeypatch: pytest.MonkeyPatch):
     """Their places are the same memory every time, as dropout leaves them; or they are others."""
     monkeypatch.setattr(propagation, "PAIRS", most)
+    monkeypatch.setattr(pairs, "FULL", full)
     one, A = drawn(4, 7, 15, seed=0)
     generator = torch.Generator().manual_seed(2)
-    for seed in range(2):
+    for _ in range(2):
         x = torch.randn(7, 5, generator=generator, dtype=torch.float64) * (torch.rand(7, 5, generator=generator) < 0.4)
         whole = x.to_sparse_csr()
-        places = whole.crow_indices(), whole.col_indices()
         assert error(one.apply(whole), A @ x) < 1e-12
+        known = one.__dict__.get("_pairs")
         values = whole.values() * (torch.rand(len(whole.values()), generator=generator) < 0.5)
-        dropped = torch.sparse_csr_tensor(*places, values, whole.shape)
+        dropped = torch.sparse_csr_tensor(whole.crow_indices(), whole.col_indices(), values, whole.shape)
         assert error(one.apply(dropped), A @ dropped.to_dense()) < 1e-12
+        assert one.__dict__.get("_pairs") is known and (known is None) == (most == 3)
         assert error(one.apply(dropped.float()), A @ dropped.to_dense()) < 1e-6
-        assert seed or one._pairs(whole) is one._pairs(dropped)
+        assert error(one.apply(x.to_sparse_coo()), A @ x) < 1e-12
 
 
 def test_rows_without_edges_are_zero():
