@@ -15,6 +15,7 @@ from archgraph.cli.recipes import read_recipe
 from archgraph.cli.subject import read_graph, read_network
 from archgraph.errors import EvaluationFailed, ExportError, SettingError
 from archgraph.evaluation import Epoch, Evaluator, Recipe, Report, Request, Train, check_fit, measure
+from archgraph.evaluation.lookup import usual_recipe
 from archgraph.graph import Graph
 from archgraph.net import Network
 from archgraph.net.network import WEIGHTS_FILE
@@ -49,8 +50,8 @@ def train(
     settings = pairs("--recipe", recipe)
     if optimizer is not None and settings.setdefault("optimizer", optimizer) != optimizer:
         raise SettingError("two optimizers are given", got=f"--optimizer {optimizer} and {settings['optimizer']}")
-    chosen = read_recipe(settings)
     posed = find(task, seed=seed, data_root=data_root)
+    chosen = read_recipe(settings, usual_recipe(posed))
     if isinstance(posed, Tabular):
         raise SettingError(f"task {posed.name!r} is a table: its networks are trained already", hint="archgraph search")
     subject = _subject(graph, posed)
@@ -92,8 +93,8 @@ def _print(task: Task, recipe: Recipe, report: Report, tested: Mapping[str, floa
     for split in ("train", "val"):
         table.add_row(split, *(f"{report.metrics[f'{split}.{name}']:.4f}" for name in tested))
     table.add_row("test", *(f"{value:.4f}" for value in tested.values()))
-    table.caption = f"{recipe.optimizer}, {report.ledger.epochs:g} epochs, {report.ledger.wall_seconds:.1f} s"
     print_table(table)
+    typer.echo(f"{recipe.optimizer}, {report.ledger.epochs:g} epochs, {report.ledger.wall_seconds:.1f} s")
 
 
 def _write(folder: Path, network: Network) -> None:

@@ -68,6 +68,8 @@ class Stages(Driver):
             reports = yield [Train(one.network, recipe, own, one.state, one.origin) for one in found]
             report = min(reports, key=lambda one: one.metrics["train.loss"] if one.ok else float("inf"))
             epochs += recipe.epochs * len(found)
+        if report.network is None and report.ok:
+            return "nothing was trained that can be grown: a table has no weights"
         if report.network is None:
             return f"stage {stage} could not be evaluated: {report.failure}"
         if self.scratch and stage:

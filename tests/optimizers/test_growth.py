@@ -312,6 +312,14 @@ def test_noise_keeps_units_from_being_split() -> None:
     )
 
 
+def test_on_a_table_there_is_nothing_to_grow() -> None:
+    steps = SplittingDescent(MLP).steps(Setting(Recipe(epochs=1), seed=4))
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(Report("", {"val.loss": 0.5}))
+    assert end.value.value == "nothing was trained that can be grown: a table has no weights"
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "growth of nothing": ({"growth": 0.0}, "growth is a fraction"),
     "growth above all": ({"growth": 1.5}, "growth is a fraction"),
