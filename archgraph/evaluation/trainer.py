@@ -119,7 +119,7 @@ def train(
     drawn = {"train": recipe.hops, "val": ()}  # predictions are measured on the whole graph
     data = {name: feed(begin.graph, task, name, device, begin.dtype, hops) for name, hops in drawn.items()}
     if isinstance(whole := data["train"], WholeGraph):
-        settle_on_graph(module, begin.graph, whole.given)
+        settle_on_graph(module, begin.graph, whole.given, sparse=not recipe.compile)
     run = _Run(begin, module, task, recipe, seed, torch.device(device), {} if start is not None else state or {}, held)
     if start is not None:
         run.go_on(start)

@@ -17,7 +17,8 @@ from archgraph import Graph, Network, ops
 from archgraph.errors import DataError
 from archgraph.evaluation import Evaluator, Fidelity, Recipe, Score, Train, check_fit, measure, train
 from archgraph.evaluation.feed import Graphs, Samples, feed
-from archgraph.evaluation.transductive import ValueDropout, settle_on_graph
+from archgraph.evaluation.sparse_features import FeatureDropout
+from archgraph.evaluation.transductive import settle_on_graph
 from archgraph.graph import GraphBuilder
 from archgraph.tasks import GraphSet, Loss, Task, find
 from archgraph.tasks.node_graph import NodeGraph
@@ -54,13 +55,13 @@ def test_what_is_kept_of_the_graph_changes_nothing_in_eval_mode_and_drops_values
     network = Network.init(GCN)
     module, plain = network.to_torch(), network.to_torch().eval()
     settle_on_graph(module, GCN, (X, EDGES))
-    assert isinstance(module.d, ValueDropout) and module.c.cached
+    assert isinstance(module.d, FeatureDropout) and module.c.cached
     assert torch.allclose(module.eval()(X, EDGES), plain(X, EDGES), atol=1e-7)
-    dropped = module.d.train()(X)
+    dropped = module.d.train()(X).to_dense()
     assert set(dropped[X == 0].tolist()) == {0.0}
     kept = dropped[X != 0]
     assert torch.where(kept == 0, 1 / 0.6, kept).allclose(torch.full((11,), 1 / 0.6))
-    many = torch.stack([module.d(X) for _ in range(3000)]).mean(0)
+    many = torch.stack([module.d(X).to_dense() for _ in range(3000)]).mean(0)
     assert (many - X).abs().max() < 0.1
 
 

@@ -1,0 +1,107 @@
+"""Features of nodes that are mostly zero, and are the same in every pass: a linear map reads those alone that are not.
+
+Bags of words have one entry in eighty. ``X W^T`` and the gradient ``G^T X`` of ``W`` are then products with a sparse
+matrix: with 16 units a twentieth of the time on Cora, a fortieth on CiteSeer. Dropout of the features changes values
+but no places, so what belongs to the places is found once.
+
+Letters: ``N`` nodes, ``D`` features, ``M`` of them that are not zero.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from archgraph.evaluation.sparse_matrix import SparseMatrix
+
+_KNOWN: MutableMapping[Tensor, SparseMatrix] = WeakTensorKeyDictionary()
+
+
+def entries(features: Tensor) -> SparseMatrix:  # [N, D]
+    """Return what is not zero of features that do not change any more; found once for every tensor."""
+    if features not in _KNOWN:
+        _KNOWN[features] = SparseMatrix.of_dense(features)
+    return _KNOWN[features]
+
+
+class FeatureDropout(nn.Dropout):
+    """Dropout of features of which most are zero: it draws numbers for the others alone.
+
+    Zeros stay zeros either way, so it is the same distribution.
+
+    Args:
+        p: probability that an entry is zeroed.
+        features: the tensor ``[N, D]``; any other is treated as by :class:`torch.nn.Dropout`.
+        compressed: whether to return a compressed sparse row matrix, for layers that :func:`read_sparse` has changed.
+    """
+
+    def __init__(self, p: float, features: Tensor, *, compressed: bool = False) -> None:
+        super().__init__(p)
+        self._features = weakref.ref(features)
+        self._entries = entries(features)
+        self._compressed = compressed
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return input
+        if input is not self._features():
+            return super().forward(input)
+        values = self._entries.values
+        found = self._entries.compressed(values * (torch.rand_like(values) >= self.p) / (1.0 - self.p))
+        return found if self._compressed else found.to_dense()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Dropout:
+        return nn.Dropout(self.p).train(self.training)  # averages of weights are never trained
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return nn.Dropout, (self.p,)
+
+
+class _Reading:
+    """What a linear layer does with the features that it knows, whole or as :class:`FeatureDropout` leaves them."""
+
+    def forward(self: Any, input: Tensor) -> Tensor:
+        known: SparseMatrix = self._entries
+        whole = input is self._features()
+        if not whole and input.layout != torch.sparse_csr:
+            return super().forward(input)  # type: ignore[misc]
+        if self.weight.dtype != known.values.dtype or torch.is_autocast_enabled(input.device.type):
+            return super().forward(input if whole else input.to_dense())  # type: ignore[misc]
+        found = known.times(self.weight.mT, None if whole else input.values())
+        return found if self.bias is None else found + self.bias
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # copies know nothing of the features
+        held = {name: value for name, value in self.__dict__.items() if name not in ("_features", "_entries")}
+        return _plain, (type(self).__mro__[2], held)
+
+
+def _plain(kind: type[nn.Module], held: dict[str, Any]) -> nn.Module:
+    made = kind.__new__(kind)
+    made.__dict__.update(held)
+    return made
+
+
+_READERS: dict[type[nn.Module], type[nn.Module]] = {}
+
+
+def read_sparse(layer: nn.Module, features: Tensor) -> None:
+    """Let the linear maps of a layer that can read these features do it by their entries; state_dict stays the same.
+
+    Args:
+        layer: a linear layer, or a graph layer that begins with linear maps; changed in place, copies of it are not.
+        features: ``[N, D]``, on the CPU; must not change any more.
+    """
+    for part in layer.modules():
+        kind, own = type(part), part._parameters.get("weight")
+        if kind.__name__ != "Linear" or own is None or own.shape[1:] != features.shape[1:]:
+            continue
+        if not issubclass(kind, _Reading):
+            if kind not in _READERS:
+                _READERS[kind] = type(kind.__name__, (_Reading, kind), {"__module__": kind.__module__})
+            part.__class__ = _READERS[kind]
+        part.__dict__.update(_features=weakref.ref(features), _entries=entries(features))
