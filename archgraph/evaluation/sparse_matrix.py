@@ -51,7 +51,11 @@ class SparseMatrix:
         row, column, values = row[order], column[order], values[order]
         turned = torch.argsort(column, stable=True)
         rows, starts = row[turned].int(), _starts(column, shape[1])
-        return cls(shape, _starts(row, shape[0]), column.int(), values, starts, rows, turned)
+        found = cls(shape, _starts(row, shape[0]), column.int(), values, starts, rows, turned)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # once a process, torch calls compressed rows a beta feature
+            found.compressed(values)
+        return found
 
     @classmethod
     def of_dense(cls, dense: Tensor) -> SparseMatrix:  # [N, D]
@@ -66,14 +70,12 @@ class SparseMatrix:
 
     def compressed(self, values: Tensor, *, transposed: bool = False) -> Tensor:  # [M] -> [N, D]
         """Return it as compressed sparse rows, with other entries; their places are the same memory every time."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls compressed rows a beta feature, once a process
-            if transposed:
-                entries = self.turned_values if values is self.values else values.index_select(0, self.turned)
-                places, shape = (self.column_starts, self.rows), self.shape[::-1]
-            else:
-                places, entries, shape = (self.starts, self.columns), values, self.shape
-            return torch.sparse_csr_tensor(*places, entries, shape, check_invariants=False)
+        if transposed:
+            entries = self.turned_values if values is self.values else values.index_select(0, self.turned)
+            places, shape = (self.column_starts, self.rows), self.shape[::-1]
+        else:
+            places, entries, shape = (self.starts, self.columns), values, self.shape
+        return torch.sparse_csr_tensor(*places, entries, shape, check_invariants=False)
 
     def times(self, right: Tensor, values: Tensor | None = None) -> Tensor:  # [D, U] -> [N, U]
         """Return the product with a dense matrix, which can be derived by that matrix any number of times.
