@@ -125,9 +125,9 @@ class OptunaSource(Source):
         return trial
 
     def _tell(self, history: History) -> None:
-        """Pass on what is new."""
+        """Pass on what is new; what another suggester proposed (:mod:`optimizers.proposing.around`) is new, too."""
         for one in history.told[self._told :]:
-            trial, self._in_a_row = self._trials.pop(one.number), 0
+            trial, self._in_a_row = self._trials.pop(one.number, None) or self._trial(one.values), 0
             if one.failed:
                 self._fail(trial)
                 continue
@@ -135,8 +135,9 @@ class OptunaSource(Source):
                 trial.set_constraint(constraint, by)
             self._study.tell(trial, list(one.costs))
         for refused in history.refused[self._refused :]:
-            self._in_a_row += 1
-            self._fail(self._trials.pop(refused.number))
+            if refused.number in self._trials:  # no proposal of another suggester
+                self._in_a_row += 1
+                self._fail(self._trials.pop(refused.number))
         self._told, self._refused = len(history.told), len(history.refused)
 
     def _fail(self, trial: Any) -> None:

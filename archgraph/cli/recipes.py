@@ -24,7 +24,8 @@ def read_recipe(texts: Mapping[str, str], base: Recipe | None = None) -> Recipe:
 
     Args:
         texts: settings by name.
-        base: where everything not named comes from; its optimizer's options only if the optimizer stays.
+        base: where everything not named comes from; its optimizer's options only if the optimizer stays, and its
+            learning rate not if another one divides by curvature, which has a usual one of its own.
 
     Raises:
         UnknownName: when neither the recipe nor the optimizer knows a name; the nearest is suggested.
@@ -40,6 +41,8 @@ def read_recipe(texts: Mapping[str, str], base: Recipe | None = None) -> Recipe:
         if name not in taken and not anything:
             raise UnknownName.among("setting of the recipe", name, {*OWN, *taken})
         options[name] = _literal(texts[name])
+    if "optimizer" in own and own["optimizer"] != base.optimizer and "lr" not in own and hasattr(kind, "curvature"):
+        own["lr"] = taken["lr"].default  # of steps that the curvature scales, others' rates say nothing
     kept = dict(base.options) if own.get("optimizer", base.optimizer) == base.optimizer else {}
     recipe = base.but(**own, options={**kept, **options})
     recipe.but(decayed="").build(nn.Linear(1, 1))  # says at once what the optimizer would say later

@@ -10,10 +10,15 @@ from archgraph.net import Network
 from archgraph.tasks import Task
 from archgraph.tasks.tabular import Tabular
 
+NODES = Recipe(epochs=200, schedule="constant", keep="best", weight_decay=5e-4, decayed="first")
+"""Of networks on one graph, whose epochs are single steps: as Kipf and Welling, arXiv 1609.02907, section 5.2."""
+
 
 def usual_recipe(task: Task) -> Recipe:
-    """Return the recipe of a search for which none is given: on a table, as many epochs as are usual there."""
-    return Recipe(epochs=task.epochs) if isinstance(task, Tabular) else Recipe()
+    """Return the recipe where none is given: on a table, as many epochs as are usual there."""
+    if isinstance(task, Tabular):
+        return Recipe(epochs=task.epochs)
+    return Recipe() if task.graph is None else NODES
 
 
 def looked_up(request: Request, task: Tabular) -> Report:

@@ -39,6 +39,7 @@ class Defined(Space):
         skip_invalid: whether values at which the graph would not be valid are no points, rather than an error.
         tries: draws in a row without a new parameter after which discovery ends.
         points: how many there are, where that is known.
+        usual: values with which people would begin, where that is known; what it leaves out is in the middle.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Defined(Space):
         skip_invalid: bool = False,
         tries: int = TRIES,
         points: int | None = None,
+        usual: Mapping[str, Any] | None = None,
     ) -> None:
         if not callable(function):
             raise SpaceError("a space is made of a function that builds a graph", got=repr(function))
         self.function, self.random = function, random
         self.name = name or getattr(function, "__name__", type(function).__name__)
         self._merge, self._skip_invalid, self._tries, self._known = merge, skip_invalid, tries, points
+        self._usual = None if usual is None else dict(usual)
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self._points: OrderedDict[str, dict[str, Value]] = OrderedDict()
         self.__doc__ = function.__doc__
@@ -94,6 +97,13 @@ class Defined(Space):
     @property
     def size(self) -> float:
         return self.count.points
+
+    @property
+    def usual(self) -> Mapping[str, Value] | None:
+        if (usual := self._usual) is None:
+            return None
+        whole = self.resolve(lambda name, domain: usual.get(name, domain.decode(domain.middle)))
+        return self.canonical({**whole, **usual})
 
     # ------------------------------------------------------------------ running the function
     def build(self, values: Mapping[str, Any], seed: int = 0) -> Graph:
@@ -186,7 +196,12 @@ class Defined(Space):
         if here is self:  # a decorated function goes by its name
             return path
         settings = {"name": self.name, "merge": self._merge, "random": self.random}
-        settings |= {"skip_invalid": self._skip_invalid, "tries": self._tries, "points": self._known}
+        settings |= {
+            "skip_invalid": self._skip_invalid,
+            "tries": self._tries,
+            "points": self._known,
+            "usual": self._usual,
+        }
         return (_rebuilt, (self.function, settings))
 
 
@@ -205,6 +220,7 @@ def space(
     skip_invalid: bool = False,
     tries: int = TRIES,
     points: int | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Defined]: ...
 
 
@@ -219,6 +235,7 @@ def space(
     skip_invalid: bool = False,
     tries: int = TRIES,
     points: int | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> Defined: ...
 
 
@@ -233,7 +250,8 @@ def space(function: Build | None = None, /, **settings: Any) -> Any:
         **settings: ``name``; ``merge``, a function from values to the values that stand for all that make the same
             graph; ``random=True`` when it uses ``p.seed``; ``skip_invalid=True`` to leave out values at which the graph
             would not be valid; ``tries``, draws in a row without a new parameter after which exploring ends;
-            ``points``, how many there are, where you know better than counting.
+            ``points``, how many there are, where you know better than counting; ``usual``, values of a point with which
+            you would begin by hand, from which some drivers do.
 
     Returns:
         The space, or what makes one of a function when none is given.

@@ -7,8 +7,10 @@ the seed graph reads which graph a node is of, one vector a graph.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archgraph import ops
 from archgraph.errors import SpaceError
@@ -42,18 +44,20 @@ NORMS: dict[str, Op | None] = {
 ACTIVATIONS: dict[str, Op] = {"relu": ops.ReLU(), "elu": ops.ELU(), "silu": ops.SiLU()}
 POOLS: dict[str, Op] = {"add": ops.GraphAddPool(), "mean": ops.GraphMeanPool(), "max": ops.GraphMaxPool()}
 JUMPS = ("none", "cat", "max")
-DROPOUTS = (0.0, 0.2, 0.5, 0.8)
+DROPOUTS = (0.0, 0.2, 0.5, 0.7)
 EDGE_DROPOUT = 0.2
 STEPS, RESTART = 10, 0.1
 """Of an output propagated by personalised PageRank: how often, and the share of the start; arXiv 1810.05997."""
 HEADS = (1, 2, 4, 8)
+USUAL: dict[str, Any] = {"layer": "gcn", "width": 16, "depth": 1, "dropout": 0.5, "input_dropout": True}
+"""What people begin with: the network of Kipf and Welling, arXiv 1609.02907, whose two layers are one hidden here."""
 
 
 def gnn(
     graph: Graph,
     *,
-    depth: int = 4,
-    widths: tuple[int, ...] = (8, 16, 32, 64, 128),
+    depth: int = 3,
+    widths: tuple[int, ...] = (8, 16, 32, 64),
     layers: tuple[str, ...] = tuple(LAYERS),
 ) -> Defined:
     """The graph neural networks from a seed graph's features to as many outputs.
@@ -61,7 +65,7 @@ def gnn(
     Hidden layers are all of one kind and width, each followed by a norm, an activation and dropout; from the second on
     they may have a skip connection, and all of them may go to the output (jumping knowledge). The output is a layer of
     the same kind, a linear one, or linear and propagated by personalised PageRank; of whole graphs, linear behind
-    pooling.
+    pooling. The usual point is the network of Kipf and Welling, or what comes nearest to it.
 
     Args:
         graph: gives the features, the number of outputs, the mean number of edges of a node if it reads edges, and
@@ -77,8 +81,10 @@ def gnn(
         raise SpaceError("these are no layers of graph networks", expected=f"some of {', '.join(LAYERS)}", got=layers)
     if depth < 1 or not widths or any(width < 1 for width in widths):
         raise SpaceError("depth and widths of graph networks are positive", got=(depth, widths))
-    ends = GraphEnds.of(graph)
-    return space(_Family(ends, depth, tuple(sorted(set(widths))), tuple(layers)), name="gnn")
+    ends, known = GraphEnds.of(graph), tuple(sorted(set(widths)))
+    usual = USUAL | {"width": min(known, key=lambda width: abs(math.log(width / USUAL["width"])))}
+    usual |= {} if USUAL["layer"] in layers else {"layer": layers[0]}
+    return space(_Family(ends, depth, known, tuple(layers)), name="gnn", usual=usual)
 
 
 @dataclass(frozen=True)

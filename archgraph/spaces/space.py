@@ -84,6 +84,11 @@ class Space(ABC):
         """Return the values that stand for all that make the same graph as these; must be idempotent."""
         return values
 
+    @property
+    def usual(self) -> Mapping[str, Value] | None:
+        """A point with which people who know the field would begin; None where nobody has said."""
+        return None
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: the fields, without what was worked out from them."""
         kind = type(self)

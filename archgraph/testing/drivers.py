@@ -19,6 +19,7 @@ from archgraph.evaluation.lookup import usual_recipe
 from archgraph.search import Budget, Driver, Session, Setting, Study, Trial, run, search
 from archgraph.search.wanted import wanted
 from archgraph.tasks import Task, find
+from archgraph.tasks.tabular import Tabular
 from archgraph.workers.workers import Job, Workers
 
 NOBODY = "no_setting_is_called_so"
@@ -48,8 +49,8 @@ def check_driver(
         AssertionError: for the first promise that is broken, with what was found.
     """
     task = find(task, seed=0) if isinstance(task, str) else task
-    usual = usual_recipe(task)
-    trial = _Trial(driver, task, recipe or (usual if usual != Recipe() else Recipe(epochs=2)), seed, evaluations)
+    usual = usual_recipe(task) if isinstance(task, Tabular) else Recipe(epochs=2)
+    trial = _Trial(driver, task, recipe or usual, seed, evaluations)
     with _one_thread(), _own_generators():
         whole = trial.search(globals_from=1)
         trial.expect(len(whole) > 0, "trains something", "no training was asked for")

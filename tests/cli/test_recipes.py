@@ -41,6 +41,13 @@ def test_a_later_recipe_takes_over_what_it_does_not_name() -> None:
     assert read_recipe({"optimizer": "adam"}, base) == base.but(optimizer="adam", options=())
 
 
+def test_steps_that_curvature_scales_have_a_learning_rate_of_their_own() -> None:
+    base = Recipe(lr=0.01, epochs=7)
+    assert read_recipe({"optimizer": "natural-gradient"}, base) == base.but(optimizer="natural-gradient", lr=0.1)
+    assert read_recipe({"optimizer": "natural-gradient", "lr": "0.2"}, base).lr == 0.2
+    assert read_recipe({"epochs": "9"}, Recipe("natural-gradient", lr=0.3)).lr == 0.3
+
+
 WRONG: dict[str, tuple[dict[str, str], type[ArchGraphError], list[str]]] = {
     "unknown name": ({"emma": "0.9"}, UnknownName, ["unknown setting of the recipe 'emma'", "did you mean 'ema'"]),
     "unknown augmentation": ({"augment": "flop"}, UnknownName, ["unknown augmentation 'flop'", "'flip'"]),

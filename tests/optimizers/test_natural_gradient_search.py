@@ -15,7 +15,7 @@ from archgraph.spaces.gnn import gnn
 from archgraph.tasks import Loss, NodeGraph, Task
 from archgraph.testing import check_space
 from optimizers import NaturalGradientSearch
-from optimizers.natural_gradient_search import LR, PREFIX, SETTINGS, Joint, natural
+from optimizers.natural_gradient_search import PREFIX, SETTINGS, USUAL, Joint, natural
 
 SPACE = gnn(chain(ops.Input((5,)), ops.Linear(3)), depth=2, widths=(4, 8))
 
@@ -47,7 +47,7 @@ def test_graphs_depend_on_the_space_alone() -> None:
 
 def test_every_candidate_has_its_own_recipe() -> None:
     """What is searched is in the requests; everything else is the study's."""
-    driver = NaturalGradientSearch(SPACE, by="random-search")
+    driver = NaturalGradientSearch(SPACE, by="random-search", near=0.0)
     base = Recipe("adam", lr=0.7, epochs=3, keep="best", decayed="first", options={"eps": 1e-3})
     session = driver.begin(Setting(base, 5, Goal.of("val.loss")))
     asked = []
@@ -68,7 +68,7 @@ def test_every_candidate_has_its_own_recipe() -> None:
 @pytest.mark.parametrize(
     ("recipe", "lr", "options"),
     [
-        (Recipe("adam", lr=0.7, options={"eps": 1e-3}), LR, {"damping": 0.5}),
+        (Recipe("adam", lr=0.7, options={"eps": 1e-3}), USUAL["lr"], {"damping": 0.5}),
         (
             Recipe("natural-gradient", lr=0.7, options={"mode": "lin", "damping": 2.0}),
             0.7,
@@ -79,6 +79,50 @@ def test_every_candidate_has_its_own_recipe() -> None:
 def test_options_of_natural_gradient_are_kept(recipe: Recipe, lr: float, options: dict[str, Any]) -> None:
     found = natural(recipe, {"damping": 0.5})
     assert (found.optimizer, found.lr, dict(found.options)) == ("natural-gradient", lr, options)
+
+
+def asked_by(driver: NaturalGradientSearch, recipe: Recipe, count: int) -> list[Train]:
+    """Ask for as many trainings, each answered with another loss than the one before, the third the least."""
+    session = driver.begin(Setting(recipe, 5, Goal.of("val.loss")))
+    found = []
+    for number in range(count):
+        request = session.ask()
+        assert isinstance(request, Train)
+        found.append(request)
+        session.tell(request, Report("", {"val.loss": 1.0 + abs(number - 2)}))
+    return found
+
+
+def test_it_begins_with_the_usual_network_and_settings() -> None:
+    first = asked_by(NaturalGradientSearch(SPACE), Recipe(epochs=3), 1)[0]
+    assert SPACE.usual is not None
+    assert first.subject == SPACE.build(SPACE.usual)
+    assert (first.recipe.lr, first.recipe.weight_decay) == (USUAL["lr"], USUAL["weight_decay"])
+    assert dict(first.recipe.options) == {name: USUAL[name] for name in ("damping", "interval", "kl_clip", "momentum")}
+
+
+def test_it_begins_with_settings_of_the_recipe_where_they_may_be_searched() -> None:
+    recipe = Recipe("natural-gradient", lr=0.2, weight_decay=7.0, options={"damping": 2e-3, "momentum": 0.77})
+    first = asked_by(NaturalGradientSearch(SPACE), recipe, 1)[0].recipe
+    assert (first.lr, dict(first.options)["damping"]) == (0.2, 2e-3)
+    assert (first.weight_decay, dict(first.options)["momentum"]) == (USUAL["weight_decay"], USUAL["momentum"])
+
+
+def test_points_to_begin_with() -> None:
+    mine, other = SPACE.draw(3), SPACE.draw(8)
+    driver = NaturalGradientSearch(SPACE, start=(mine, other | {f"{PREFIX}lr": 0.25}))
+    found = asked_by(driver, Recipe(epochs=3), 2)
+    assert [request.subject for request in found] == [SPACE.build(mine), SPACE.build(other)]
+    assert [request.recipe.lr for request in found] == [USUAL["lr"], 0.25]
+    cold = asked_by(NaturalGradientSearch(SPACE, by="random-search", start=(), near=0.0), Recipe(epochs=3), 1)[0]
+    assert cold.origin.note == ""
+
+
+@pytest.mark.parametrize("by", ["optuna", "evolution", "local-search", "sobol", "kernel-density"])
+def test_any_suggester_learns_of_points_beside_the_best(by: str) -> None:
+    notes = [request.origin.note for request in asked_by(NaturalGradientSearch(SPACE, by=by), Recipe(), 16)]
+    assert notes[0] == "to begin with"
+    assert 7 <= sum(note.startswith("beside ") for note in notes) < 15
 
 
 def test_a_search_trains_by_natural_gradient() -> None:
@@ -105,6 +149,7 @@ def test_from_settings() -> None:
         ({"by": "splitting"}, "suggests no points"),
         ({"by": "natural-gradient"}, "suggests"),
         ({"searched": "lr,dampin"}, "dampin"),
+        ({"near": 1.5}, "probability"),
     ],
 )
 def test_refusals(settings: dict[str, Any], said: str) -> None:

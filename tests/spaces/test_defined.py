@@ -9,7 +9,7 @@ import pytest
 
 import archgraph as ag
 from archgraph import Graph, chain, ops
-from archgraph.errors import GraphError, SettingError, SpaceError, Unsatisfied
+from archgraph.errors import GraphError, SettingError, SpaceError, UnknownName, Unsatisfied
 from archgraph.spaces import Choice, Defined, Float, Int, Ordered, Parameters, space
 
 
@@ -263,3 +263,19 @@ def test_a_failure_says_its_line_and_an_invalid_graph_the_way_out() -> None:
 
     with pytest.raises(SpaceError, match=r"(?s)at kernel=.*skip_invalid=True"):
         invalid.draw(0)
+
+
+def test_a_usual_point() -> None:
+    """What it leaves out is in the middle; one that is none is an error when it is asked for."""
+
+    def build(p: Parameters) -> Graph:
+        widths = [p.ordered(f"width{number}", (2, 3, 7)) for number in range(p.int("depth", 1, 3))]
+        return chain(ops.Input((5,)), *map(ops.Linear, widths))
+
+    assert space(build).usual is None
+    known = space(build, usual={"depth": 2, "width1": 7})
+    assert known.usual == {"depth": 2, "width0": 3, "width1": 7}
+    with pytest.raises(SpaceError, match="width1"):
+        _ = space(build, usual={"width1": 4, "depth": 2}).usual
+    with pytest.raises(UnknownName, match="heigth"):
+        _ = space(build, usual={"heigth": 4}).usual

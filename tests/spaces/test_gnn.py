@@ -35,6 +35,13 @@ def test_the_network_of_the_paper_is_a_point() -> None:
     )
 
 
+def test_the_usual_point_is_that_network() -> None:
+    assert SPACE.usual == SPACE.canonical(PLAIN | {"depth": 1})
+    other = gnn(SEED, layers=("linear", "gat"), widths=(4, 24)).usual
+    assert other is not None
+    assert (other["layer"], other["width"]) == ("linear", 24)
+
+
 def computed(values: dict[str, Any], seed: int = 1) -> torch.Tensor:
     network = Network.init(SPACE.build(SPACE.canonical(values)), seed=seed)
     x = torch.linspace(-1, 1, 5 * 11).reshape(5, 11)
