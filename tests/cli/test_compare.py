@@ -23,6 +23,7 @@ TINY = ("compare", "digits", "--device", "cpu", "--recipe", "epochs=1", "--budge
 BOTH = (*TINY, "--drivers", "splitting,random-search", "--set", "growth=0.3", "random-search.low=0.5")
 
 
+@pytest.mark.slow
 def test_a_whole_comparison(tmp_path: Path) -> None:
     named = ("--storage", f"journal:///{tmp_path}/runs", "--name", "c", "--out", tmp_path / "my out")
     ran = run(*BOTH, *named)

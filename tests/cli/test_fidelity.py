@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from tests.cli.running import run
 
 HALVING = ("search", "digits", "--driver", "successive-halving", "--set", "inner=random-search", "candidates=4")
 SETTINGS = ("reduction=2", "lookahead=2", "high=2")
 
 
+@pytest.mark.slow
 def test_successive_halving(tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = run(*HALVING, *SETTINGS, "--recipe", "epochs=3", "--budget", "epochs=50", "--device", "cpu", "--out", out)

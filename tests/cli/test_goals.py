@@ -18,6 +18,7 @@ AIMS = ("--objective", "error,memory", "--objective", "latency", "--metrics", "e
 BOUNDS = ("--constraint", "params<=1000", "memory<=1e7", "--conditions", "batch_size=3", "repeats=2")
 
 
+@pytest.mark.slow
 def test_a_search_with_several_objectives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")  # how wide a latency is depends on the machine
     url = f"sqlite:///{tmp_path / 'r.db'}"

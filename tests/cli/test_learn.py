@@ -136,6 +136,7 @@ def test_networks_apart(tmp_path: Path) -> None:
     assert f"{5 * (64 * 2 + 2 + 2 * 2 + 2 + 2 * 2 + 2)} params" in ran.out  # nothing is shared
 
 
+@pytest.mark.slow
 def test_a_run_is_known_by_its_name(tmp_path: Path) -> None:
     stored = (*without_growth(tmp_path), "--storage", f"sqlite:///{tmp_path / 'r.db'}", "--name", "one")
     first = run(*stored)

@@ -155,6 +155,7 @@ def test_resuming_another_search_is_refused(demo: Demo, tmp_path: Path) -> None:
     assert len(load_study(demo.study, demo.storage)) == 2
 
 
+@pytest.mark.slow
 def test_other_drivers_tasks_and_graphs(tmp_path: Path) -> None:
     (tmp_path / "own.graph").write_text(
         "pair = Input((2,))\nhidden = Linear(3, bias=False)(pair)\nbump = Gaussian()(hidden)\n"
@@ -178,6 +179,7 @@ def test_a_search_without_success_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "o/best/model.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="needs POSIX signals")
 def test_an_interruption_keeps_what_finished(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'i.db'}"

@@ -27,6 +27,7 @@ def on_test(out: str) -> list[str]:
     return next(line.split() for line in out.splitlines() if line.split()[:1] == ["test"])
 
 
+@pytest.mark.slow
 def test_a_graph_network_is_trained_and_taken_away(gcn: Path, tmp_path: Path) -> None:
     ran = run("train", "karate", "--graph", gcn, "--optimizer", "adam", *FINE, "--out", tmp_path / "out")
     assert ran.code == 0, ran.err

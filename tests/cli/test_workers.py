@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from archgraph.search import load_study
 from tests.cli.running import run
 from tests.search.sameness import same
@@ -11,6 +13,7 @@ from tests.search.sameness import same
 SEARCH = ("search", "toy-rbf", "--driver", "random-search", "--budget", "evaluations=4", "--recipe", "epochs=2")
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/runs.db"
     kept = ("--storage", storage, "--device", "cpu")

@@ -106,6 +106,7 @@ def test_tasks_have_grown_in_the_residual_stream_too(course: Course) -> None:
     assert shared.count(0) > len(course.library.chapters[0].plan.uses["a"]) + 4  # later tasks use what the first made
 
 
+@pytest.mark.slow
 def test_a_task_leaves_as_plain_torch_that_needs_no_archgraph(course: Course, tmp_path: Path) -> None:
     x = torch.randn(7, 2, 6, 5)
     network = course.networks[2]

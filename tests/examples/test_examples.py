@@ -26,6 +26,7 @@ def test_grow_digits(tmp_path: Path) -> None:
     assert (tmp_path / "best" / "model.py").is_file()
 
 
+@pytest.mark.slow
 def test_grow_best(capsys: pytest.CaptureFixture[str]) -> None:
     study = load("grow_best").main(evaluations=6, epochs=1)
     assert [trial.stage for trial in study][:4] == [0, 0, 0, 1]
@@ -46,6 +47,7 @@ def test_branches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "node 'linear1' is an output of the network" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
     errors = load("spaces").main(candidates=1, epochs=1)
     assert list(errors) == ["resnet", "mobile", "cells", "transformer"]

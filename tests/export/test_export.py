@@ -227,6 +227,7 @@ def test_a_changed_bit_of_the_weights_fails_the_check(tmp_path: Path) -> None:
         verify(of, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(small(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

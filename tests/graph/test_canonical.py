@@ -139,6 +139,7 @@ def test_which_of_the_sharers_owns_the_weights_does_not_count() -> None:
     assert graph != other and graph.hash == other.hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("salt", ["1", "2"])
 def test_another_process_finds_the_same_hash(salt: str) -> None:
     program = f"from archgraph import Graph; print(Graph.parse({DIFFERENT['tied']!r}).hash)"

@@ -78,6 +78,7 @@ print(repr(graph.op("h")))
     assert python(site, code) == "Snake(a=0.5)\n"
 
 
+@pytest.mark.slow
 def test_a_move_is_read_before_anyone_imports_the_plug_in(site: Path) -> None:
     code = """
 import sys, archgraph as ag
@@ -90,6 +91,7 @@ print(ag.moves.parse("SwapOp('s', op=Snake(a=2.0))").apply(graph).node("s"))
     assert python(site, code) == "s = Snake()(a) [Charm('s')]\ns = Snake(a=2.0)(a)\n"
 
 
+@pytest.mark.slow
 def test_the_conformance_checks_pass(site: Path) -> None:
     code = """
 import archgraph as ag

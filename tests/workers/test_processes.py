@@ -218,6 +218,7 @@ def test_an_evaluation_that_takes_too_long_is_stopped(evaluator: Evaluator) -> N
         same(report, evaluator.answer(request))
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_its_checkpoint_when_its_worker_is_killed(
     task: Task, evaluator: Evaluator, tmp_path: Path
 ) -> None:
