@@ -19,6 +19,7 @@ from torch.nn import Parameter
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from archgraph.linalg.kronecker import compress, damped_inverse, row_core, solve_rows, split_damping
+from optimizers.natural_gradient.entries import entries_of, few
 from optimizers.natural_gradient.statistics import moment
 
 State = dict[str, Any]
@@ -95,7 +96,7 @@ class Kronecker(Block):
         """Take what a batch says of the factors into their averages; what is not finite is left out.
 
         A wide input factor is kept as rows: always those of the latest batch where the rows are ``fixed``, the same
-        nodes every time.
+        nodes every time. What an average was begun of stays one.
         """
         same = state.get("input_rows") is inputs
         if not torch.isfinite(output.sum() if same else output.sum() + inputs.sum()):
@@ -104,15 +105,18 @@ class Kronecker(Block):
         width = inputs.shape[1]
         if same:
             return  # and so is what is known of them
-        if len(inputs) < width and (fixed or width > WIDE):
+        if len(inputs) < width and ((fixed and "input_factor" not in state) or width > WIDE):
             rows, tail = compress(inputs, settings["rank"]) if settings["rank"] else (inputs, 0.0)
-            if "input_rows" in state and torch.equal(state["input_rows"], rows) and state["input_rows"] in _GRAMS:
-                _GRAMS[rows] = rows._version, _gram(state["input_rows"])
+            if "input_few" not in state:  # once: a run that goes on elsewhere must compute in the same order
+                state["input_few"] = torch.tensor(float(few(rows)))
+            if "input_rows" in state and _equal(state["input_rows"], rows) and state["input_rows"] in _GRAMS:
+                _GRAMS[rows] = rows._version, _gram(state)
             state["input_rows"] = rows
             state["input_tail"] = torch.tensor(tail, dtype=torch.float64)
             state.pop("input_factor", None)
         else:
-            state.pop("input_rows", None), state.pop("input_tail", None)
+            for name in ("input_rows", "input_tail", "input_few"):
+                state.pop(name, None)
             _average(state, "input_factor", moment(inputs), settings["ema"])
 
     def finish(self, state: State, settings: Settings) -> None:
@@ -122,7 +126,7 @@ class Kronecker(Block):
         state["output_inverse"] = damped_inverse(state["output_factor"], b)
         if "input_rows" in state:
             a += float(state["input_tail"])
-            state["input_inverse"] = row_core(_gram(state["input_rows"]), a)
+            state["input_inverse"] = row_core(_gram(state), a)
             state["input_damping"] = torch.tensor(a, dtype=torch.float64)
         else:
             state["input_inverse"] = damped_inverse(state["input_factor"], a)
@@ -142,8 +146,8 @@ class Kronecker(Block):
         if "input_inverse" not in state or "output_inverse" not in state:  # the factors came through an edit
             self.finish(state, {"damping": damping})
         if "input_rows" in state:
-            a = float(state["input_damping"])
-            right = solve_rows(joined, state["input_rows"], state["input_inverse"], a)
+            a, rows, core = float(state["input_damping"]), state["input_rows"], state["input_inverse"]
+            right = entries_of(rows).solve(joined, core, a) if _few(state) else solve_rows(joined, rows, core, a)
         else:
             right = joined @ state["input_inverse"]
         return torch.mm(state["output_inverse"], right)
@@ -170,7 +174,7 @@ class Kronecker(Block):
     def _input_trace(self, state: State) -> Tensor:
         if "input_rows" in state:
             rows = state["input_rows"]
-            return _gram(rows).trace() + float(state["input_tail"]) * rows.shape[1]
+            return _gram(state).trace() + float(state["input_tail"]) * rows.shape[1]
         trace: Tensor = state["input_factor"].trace()
         return trace
 
@@ -272,12 +276,22 @@ class Diagonal(Block):
         return float(state["fisher_diagonal"].sum())
 
 
-def _gram(rows: Tensor) -> Tensor:  # [K, D] -> [K, K]
-    """Return the inner products of rows, kept as long as there are these rows."""
+def _gram(state: State) -> Tensor:  # [K, K]
+    """Return the inner products of the rows of a wide input factor, kept as long as there are these rows."""
+    rows: Tensor = state["input_rows"]
     known = _GRAMS.get(rows)
     if known is None or known[0] != rows._version:
-        known = _GRAMS[rows] = rows._version, rows @ rows.mT
+        known = _GRAMS[rows] = rows._version, (entries_of(rows).rows if _few(state) else rows) @ rows.mT
     return known[1]
+
+
+def _few(state: State) -> bool:
+    """Whether rows of a wide input factor are multiplied by their entries."""
+    return bool(state.get("input_few", 0.0) > 0.0)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one[:1], other[:1]) and torch.equal(one, other)  # rows of dropped features differ at once
 
 
 def _average(state: State, name: str, new: Tensor, decay: float) -> None:

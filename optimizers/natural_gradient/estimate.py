@@ -82,6 +82,7 @@ class Look:
         loose: parameters without a site, and their blocks.
         states: of every parameter.
         settings: of every parameter.
+        moving: whether it is another batch of nodes every time.
     """
 
     root: nn.Module
@@ -89,6 +90,7 @@ class Look:
     loose: Mapping[Parameter, Diagonal]
     states: Mapping[Any, State]
     settings: Mapping[Parameter, Settings]
+    moving: bool = False
     _outputs: dict[Site, Tensor] = field(default_factory=dict)
     _chained: dict[Site, Tensor] = field(default_factory=dict)
     _units: dict[Site, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
@@ -188,7 +190,7 @@ class Look:
             elif isinstance(block, Shift):
                 block.absorb(state, self._outputs[site], settings)
             elif isinstance(block, Kronecker):
-                fixed = shares.rows is not None and len(shares.rows) < shares.count
+                fixed = not self.moving and shares.rows is not None and len(shares.rows) < shares.count
                 chained = chain is not None and site in self._chained
                 inputs = chain.inputs_of(site) if chained and chain else self._rows(records, site, shares)
                 output = self._chained[site] if chained else self._outputs[site]

@@ -257,7 +257,8 @@ class NaturalGradient(Optimizer):
         if attached.blocks and not records and not attached.warned:
             attached.warned = True
             warnings.warn(_BLIND, stacklevel=3)
-        Look(attached.root, blocks, loose, states, settings).take(records, outputs, found, shares)
+        look = Look(attached.root, blocks, loose, states, settings, attached.told.moving)
+        look.take(records, outputs, found, shares)
         attached.looked |= wanted
         for block in wanted:
             state, group = states[block.parameters[0]], settings[block.parameters[0]]

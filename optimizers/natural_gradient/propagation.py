@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optimizers.natural_gradient.entries import Pattern, remember
 from optimizers.natural_gradient.pairs import Pairs, compressed, expanded
 from optimizers.natural_gradient.recorder import Record
 
@@ -145,6 +146,24 @@ class Propagation:
         found = found * portions.to(rows.dtype).sqrt().unsqueeze(1)
         if kept.get("propagated") is rows:
             kept.update({"factor": found, "factor of": told})
+        elif record.inputs.layout == torch.sparse_csr and (pattern := self._pattern(found.shape)) is not None:
+            remember(found, pattern)
+        return found
+
+    def _pattern(self, shape: torch.Size) -> Pattern | None:
+        """Return where the product with sparse features has entries, and with what a bias reads beside them."""
+        known: Pairs | None = self.__dict__.get("_pairs")
+        if known is None or known.goals is None:
+            return None
+        pairs, pattern = self.__dict__.get("_patterns", (None, None))
+        if pairs is not known or pattern.shape != shape:
+            (count, width), wide = known.shape, shape[1]
+            flat = known.goals // width * wide + known.goals % width
+            if wide > width:
+                flat = torch.cat((flat, torch.arange(width, count * wide, wide, device=flat.device))).sort().values
+            pattern = Pattern.of(flat, (count, wide))
+            self.__dict__["_patterns"] = known, pattern
+        found: Pattern = pattern
         return found
 
     def _same_features(self, record: Record) -> bool:

@@ -27,6 +27,8 @@ class Told:
         self._rows: Tensor | None = None
         self._others: tuple[Any, ...] = ()
         self._shares: Shares | None = None
+        self.moving = False
+        """Whether samples come in batches, of which rows in the same places are not the same nodes."""
 
     def shares(
         self, outputs: Tensor, *, rows: Tensor | None = None, weights: Tensor | None = None, **told: Any
@@ -35,6 +37,7 @@ class Told:
         if weights is not None:
             return Shares.of(outputs, rows=rows, weights=weights, **told)
         others = (len(outputs), outputs.dtype, outputs.device, *told.items())
+        self.moving = self.moving or bool(self._others and self._others[0] != len(outputs))
         same = others == self._others and (self._rows is None) == (rows is None)
         if self._shares is None or not same or not (rows is None or _equal(self._rows, rows)):
             self._shares = Shares.of(outputs, rows=rows, **told)

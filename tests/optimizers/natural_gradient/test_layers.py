@@ -149,6 +149,23 @@ def test_mini_batches_whose_first_rows_count():
     assert rows.shape == (3, 5)
 
 
+def test_batches_of_other_nodes_are_averaged():
+    """Rows in the same places are other nodes where it is another graph every time."""
+    model = gcn(9, 5, 3)
+    optimizer = NaturalGradient(model, interval=1)
+    generator = torch.Generator().manual_seed(3)
+    for nodes in (9, 7, 8, 9):
+        x = torch.randn(nodes, 9, generator=generator, dtype=torch.float64)
+        outputs = model(x, EDGES[:, (nodes > EDGES).all(0)])
+        optimizer.zero_grad()
+        optimizer.curvature(outputs, rows=torch.arange(4))
+        functional.cross_entropy(outputs[:4], labels()[:4]).backward()
+        optimizer.step()
+    state = optimizer.state[model.layers[0].lin.weight]
+    assert "input_rows" not in state
+    assert int(torch.linalg.matrix_rank(state["input_factor"])) > 4  # more than the nodes of one batch
+
+
 def test_networks_of_images_with_norms():
     torch.manual_seed(0)
     model = nn.Sequential(
