@@ -193,7 +193,7 @@ class _Lines:
         from archgraph.cli.screen import console
 
         self.title, self.screen = title, console(errors=True)
-        self.screen.print(f"{title}: {runs} runs, in turns", markup=False, soft_wrap=True)
+        self.screen.print(f"{title}: {runs} run{'s, in turns' if runs > 1 else ''}", markup=False, soft_wrap=True)
 
     def trial(self, study: Study, trial: Trial) -> None:
         """Print what a training of a run found."""

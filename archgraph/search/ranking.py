@@ -67,8 +67,13 @@ def best(trials: Sequence[Trial], goal: Goal, study: str) -> Trial:
             + ", ".join(f"{name} is broken by {by:.6g}" for name, by in nearest.violations.items() if by),
             hint="search on with a greater budget, or choose among its trials yourself",
         )
-    reasons = dict.fromkeys(f"trial {trial.number}: {trial.failure}" for trial in trials if trial.failure)
-    raise DataError(f"study {study!r} has no successful trial", place="\n".join(reasons) or None)
+    reasons = [f"trial {trial.number}: {trial.failure}" for trial in trials if trial.failure]
+    more = [f"and {len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
+    raise DataError(f"study {study!r} has no successful trial", place="\n".join(reasons[:SHOWN] + more) or None)
+
+
+SHOWN = 5
+"""Failures that an error tells of."""
 
 
 TIES = ("val.loss", "params")

@@ -111,10 +111,11 @@ def search(
     begun: dict[str, Any] = {
         "driver": type(driver).__name__,
         "task": task.name,
+        "seed": seed,  # before the data, which depend on it
         "task_key": task.key,
         "recipe": repr(recipe),
+        "settings": _settings(driver),
     }
-    begun |= {"seed": seed, "settings": _settings(driver)}
     begun |= {"metrics": ", ".join(sorted(measured)), "conditions": shown(conditions) if measured else ""}
     _same(study, begun)
     if study.artifacts.folder is not None:

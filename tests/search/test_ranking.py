@@ -78,6 +78,13 @@ def test_when_no_trial_keeps_the_constraints_the_nearest_is_named() -> None:
         _ = filled(None, failed(5), constraints="latency<=7").best
 
 
+def test_of_many_failures_the_first_are_told() -> None:
+    with pytest.raises(DataError, match="no successful trial") as caught:
+        _ = filled(None, *(failed(seed) for seed in range(8))).best
+    lines = str(caught.value.place).splitlines()
+    assert [line.split(":")[0] for line in lines] == [*(f"trial {number}" for number in range(5)), "and 3 more"]
+
+
 def test_without_constraints_every_success_is_feasible() -> None:
     study = filled(None, *of((0.1, 9.0)), failed(5))
     assert [(trial.feasible, trial.violations) for trial in study] == [(True, {}), (False, {})]

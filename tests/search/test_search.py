@@ -31,6 +31,8 @@ from archgraph.errors import ArchGraphError, DataError, SettingError, StorageErr
 from archgraph.evaluation import Request
 from archgraph.search import Setting, Steps, Trial
 from archgraph.search.loop import REFUSED_IN_A_ROW
+from archgraph.tasks import find
+from archgraph.tasks.seed import seed_graph
 from optimizers import RandomSearch, RandomSplitting, SignedSplittingDescent, SplittingDescent
 from tests.search.sameness import same
 
@@ -392,6 +394,14 @@ def test_a_study_is_carried_on_as_it_was_begun(
         search(**{**usual, **changed})
     assert load_study("n", url).facts == facts
     assert len(load_study("n", url)) == 2
+
+
+def test_another_seed_is_told_before_the_data_that_depend_on_it(tmp_path: Path) -> None:
+    driver = SplittingDescent(seed_graph(find("digits")), stages=0)
+    stored: dict[str, Any] = {"recipe": Recipe(epochs=0), "storage": f"sqlite:///{tmp_path}/runs.db", "name": "n"}
+    search(driver, task="digits", **stored)
+    with pytest.raises(SettingError, match="begun with another seed"):
+        search(driver, task="digits", seed=3, **stored)
 
 
 def test_another_task_is_refused(task: Task, tmp_path: Path) -> None:
