@@ -15,6 +15,9 @@ from archgraph.search.spaces import SPACE
 from archgraph.tasks import Task
 from archgraph.tasks.tabular import Tabular
 
+LIMITS = ("candidates", "stages")
+"""Settings that end a driver, where it has them."""
+
 
 def driver_kind(label: str) -> type[Driver]:
     """Return the driver registered under a name.
@@ -70,3 +73,9 @@ def spaced(kind: type[Driver], task: Task, settings: Mapping[str, str]) -> dict[
 def takes_tune(kind: type[Driver]) -> bool:
     """Whether a driver takes a recipe of its own for later trainings."""
     return is_dataclass(kind) and "tune" in {field.name for field in fields(kind)}
+
+
+def ends(kind: type[Driver], settings: Mapping[str, str]) -> bool:
+    """Whether settings, as text, end a driver: it has a number of candidates, of stages, or both where it has both."""
+    own = [name for name in LIMITS if name in kind.settings()]
+    return bool(own) and all(settings.get(name, "None") != "None" for name in own)

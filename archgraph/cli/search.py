@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from archgraph.cli.drivers import driver_kind, read_driver, spaced
+from archgraph.cli.drivers import driver_kind, ends, read_driver, spaced
 from archgraph.cli.folder import check_writable
 from archgraph.cli.goals import listed, read_conditions
 from archgraph.cli.kept import check_storage, interrupted
@@ -48,7 +48,7 @@ from archgraph.tasks.seed import seed_graph
 from archgraph.workers.workers import check as check_workers
 
 EVALUATIONS = 8
-"""Trainings at most where no budget is given, so that every search ends."""
+"""Trainings at most where no budget is given and no setting ends the search, so that every search ends."""
 
 START = "start"
 """Name under which a study knows the graph from which it starts."""
@@ -86,7 +86,7 @@ def search(
         typer.Option(
             "--budget",
             help="evaluations, epochs, train_macs, seconds, max_params, max_macs. "
-            f"[dim]\\[default: evaluations={EVALUATIONS}][/dim]",
+            f"[dim]\\[default: evaluations={EVALUATIONS}, unless --set candidates= or stages= ends the search][/dim]",
             metavar="KEY=VALUE ...",
         ),
     ] = None,
@@ -123,8 +123,8 @@ def search(
 
     Example: [bold]archgraph search digits --driver splitting --set stages=5 --recipe epochs=30 --out best[/bold]
     """
-    budgeted = Budget.parse(pairs("--budget", budget)) if budget else Budget(evaluations=EVALUATIONS)
     chosen = {label: driver_kind(label) for label in (driver, control) if label is not None}
+    budgeted = Budget.parse(pairs("--budget", budget)) if budget else _usual_budget(chosen.values(), settings)
     if control == driver:
         raise SettingError("--control is the driver itself", got=driver, hint="try random-splitting beside splitting")
     check_storage(storage, resume=resume, holds="the study")
@@ -172,6 +172,12 @@ def search(
     _ = outcomes[0].study.best  # an error when nothing succeeded
     if out is not None:
         write(out, outcomes)
+
+
+def _usual_budget(kinds: Iterable[type[Driver]], settings: Sequence[str] | None) -> Budget:
+    """Return what a search may spend where nobody says so: as much as it takes if its settings end it."""
+    given = pairs("--set", settings)
+    return Budget() if all(ends(kind, given) for kind in kinds) else Budget(evaluations=EVALUATIONS)
 
 
 def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:

@@ -43,9 +43,11 @@ def account(refused: Sequence[Refused]) -> str:
     """
     parts = []
     for reason, count in Counter(one.reason for one in refused).most_common():
-        nearest = min((one for one in refused if one.reason == reason), key=lambda one: one.broken)
+        nearest = min((one for one in refused if one.reason == reason), key=lambda one: one.broken)  # or the first
         told = f"{count} {'break' if nearest.broken < float('inf') else 'were'} {reason}"
         if nearest.broken < float("inf"):
             told += f" (the nearest by {nearest.broken:.6g}, at {shown(nearest.proposal.values)})"
+        elif nearest.detail:
+            told += f" (the first {nearest.detail})"
         parts.append(told)
     return ", ".join(parts[:3]) + (f", and {len(parts) - 3} other reasons" if len(parts) > 3 else "")

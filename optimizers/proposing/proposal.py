@@ -36,12 +36,14 @@ class Refused:
         number: its number among all proposals.
         reason: why: a constraint (``"params<=1000.0"``), ``"trained before"``, or what its graph lacks.
         broken: by how much it breaks the constraint; infinite for all other reasons.
+        detail: more of why, that may differ from point to point.
     """
 
     proposal: Proposal
     number: int
     reason: str
     broken: float = math.inf
+    detail: str = ""
 
 
 @dataclass(frozen=True, eq=False)

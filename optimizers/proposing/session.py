@@ -128,7 +128,7 @@ class Proposing(Session):
         try:
             graph = self.space.build(values, seed)
         except SpaceError as error:
-            self._refuse(Refused(proposal, number, f"not built: {error.what}"))
+            self._refuse(Refused(proposal, number, "not built", detail=error.what))
             return None
         constraint, broken = self._admission.broken(graph)
         if constraint:

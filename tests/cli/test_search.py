@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from archgraph.cli.drivers import driver_kind, ends
 from archgraph.net import Network
 from archgraph.search import load_study
 from archgraph.tasks import find
@@ -122,6 +123,32 @@ def test_drivers_never_see_the_test_split(demo: Demo) -> None:
             assert not any(name.startswith("test") for name in trial.metrics)
 
 
+@pytest.mark.parametrize(
+    ("driver", "settings", "ended"),
+    [
+        ("random-search", {"candidates": "30"}, True),
+        ("random-search", {"candidates": "None"}, False),
+        ("successive-halving", {"inner": "random-search", "candidates": "30"}, True),
+        ("splitting", {"stages": "9"}, True),
+        ("splitting", {"growth": "0.5"}, False),
+        ("grow-best", {"candidates": "30"}, False),  # and what it grows, as often as it helps
+        ("grow-best", {"candidates": "30", "stages": "2"}, True),
+        ("continual", {"rounds": "3"}, False),
+    ],
+)
+def test_settings_that_end_a_search(driver: str, settings: dict[str, str], ended: bool) -> None:
+    assert ends(driver_kind(driver), settings) == ended
+
+
+def test_candidates_are_all_trained_where_no_budget_is_given() -> None:
+    command = ("search", "toy-rbf", "--driver", "random-search", "--recipe", "epochs=0", "--set", "replicates=2")
+    ran = run(*command, "candidates=10")
+    assert ran.code == 0
+    assert "stopped: all 10 candidates are trained" in ran.out
+    ran = run(*command)
+    assert "stopped: the budget is spent: 8 of 8 evaluations" in ran.out
+
+
 def test_a_search_is_resumed_where_it_ended(tmp_path: Path) -> None:
     stored = (*TINY, "--storage", f"sqlite:///{tmp_path / 'r.db'}", "--name", "one", "--budget")
     cut = run(*stored, "evaluations=1")
@@ -145,7 +172,7 @@ def test_resuming_another_search_is_refused(demo: Demo, tmp_path: Path) -> None:
     )
     for changed, what in (
         (("--recipe", "epochs=3"), "recipe"),
-        (("--seed", "1"), "task"),
+        (("--seed", "1"), "seed"),
         (("--graph", tmp_path / "other.graph"), "graph"),
     ):
         arguments = [*TINY, *stored, *changed] if "--recipe" not in changed else [*TINY[:4], *stored, *changed]
