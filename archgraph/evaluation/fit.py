@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archgraph.errors import DataError
+from archgraph.evaluation.degrees import check_degrees
 from archgraph.evaluation.request import Request, Train
 from archgraph.graph import GRAPHS, SAMPLES, Graph, Op
 from archgraph.metrics import depth, macs, params, units
@@ -45,6 +46,8 @@ def check_fit(graph: Graph, task: Task) -> None:
             got=f"{len(own)} inputs and {len(graph.outputs)} outputs",
         )
     _check_links(graph, task, links)
+    if task.graph is not None:
+        check_degrees(graph, task.graph)
     _check_rows(graph, task)
     took, gave = graph.shape(own[0]), graph.shape(graph.outputs[0])
     if took.dims != tuple(task.input_shape):
