@@ -16,7 +16,7 @@ from archgraph.evaluation.augmentation import Augmentation, read_augmentations
 from archgraph.evaluation.curvature import looks
 from archgraph.evaluation.decay import decay_groups
 from archgraph.evaluation.schedule import SCHEDULES, factor
-from archgraph.evaluation.self_training import SelfTraining
+from archgraph.evaluation.self_training import FORMS, SelfTraining
 from archgraph.registry import WEIGHT_OPTIMIZERS
 from archgraph.tasks.neighborhood import ALL
 
@@ -128,9 +128,12 @@ class Recipe:
         for name, known in (("schedule", tuple(SCHEDULES)), ("keep", ("last", "best")), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SettingError(f"recipe: {name} must be one of {', '.join(known)}", got=getattr(self, name))
-        for name in ("self_training", "decayed"):
+        for name, forms in (
+            ("self_training", FORMS),
+            ("decayed", "first, or names of nodes with + between; empty for all"),
+        ):
             if not isinstance(getattr(self, name), str):
-                raise SettingError(f"recipe: {name} must be a text", got=repr(getattr(self, name)))
+                raise SettingError(f"recipe: {name} must be a text", expected=forms, got=repr(getattr(self, name)))
         SelfTraining.read(self.self_training)
         if not isinstance(self.compile, bool):
             raise SettingError("recipe: compile must be True or False", got=repr(self.compile))

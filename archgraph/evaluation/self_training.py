@@ -23,6 +23,7 @@ from torch.nn import functional
 from archgraph.errors import SettingError
 
 KINDS = ("pseudo-label", "entropy")
+FORMS = "pseudo-label:GAMMA or entropy:GAMMA, with :THRESHOLD behind it or without, such as pseudo-label:1"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ class SelfTraining:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SettingError("no such self-training", expected=" or ".join(KINDS), got=repr(self.kind))
+            raise SettingError("no such self-training", expected=FORMS, got=repr(self.kind))
         if not (0.0 <= self.power < 1e6 and 0.0 <= self.threshold < 1.0):
             raise SettingError(
-                "self-training cannot be used", expected="gamma 0 or more, threshold from 0 to below 1", got=str(self)
+                "self-training cannot be used",
+                expected="gamma 0 or more, threshold from 0 to below 1",
+                got=f"gamma {self.power:g}, threshold {self.threshold:g}",
+                hint=FORMS,
             )
 
     @classmethod
@@ -68,7 +72,7 @@ class SelfTraining:
         except (TypeError, ValueError) as error:
             if isinstance(error, SettingError):
                 raise
-            raise SettingError("no such self-training", expected="KIND:GAMMA:THRESHOLD", got=repr(text)) from None
+            raise SettingError("no such self-training", expected=FORMS, got=repr(text)) from None
 
     def weight(self, epoch: int, epochs: int) -> float:
         """Return ``lambda`` in an epoch (from 1) of so many."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
@@ -65,11 +67,14 @@ def test_a_recipe_says_it_as_text(text: str, term: SelfTraining | None):
 
 
 @pytest.mark.parametrize("text", ["labels", "pseudo-label:x", "pseudo-label:-1", "entropy:1:1", "entropy:1:0:0"])
-def test_other_texts_are_refused(text: str):
-    with pytest.raises(SettingError, match="self-training"):
+def test_other_texts_are_refused_with_those_that_are_not(text: str):
+    with pytest.raises(SettingError, match="self-training") as caught:
         Recipe(self_training=text)
+    assert "pseudo-label:GAMMA or entropy:GAMMA" in str(caught.value)
 
 
-def test_a_recipe_without_text_is_refused():
-    with pytest.raises(SettingError, match="self_training"):
-        Recipe(self_training=None)  # type: ignore[arg-type]
+@pytest.mark.parametrize("value", [None, 1.0, ("pseudo-label", 1)])
+def test_a_recipe_without_text_is_refused(value: Any):
+    with pytest.raises(SettingError, match="self_training") as caught:
+        Recipe(self_training=value)
+    assert "pseudo-label:GAMMA or entropy:GAMMA" in str(caught.value)
