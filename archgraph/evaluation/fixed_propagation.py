@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from archgraph.evaluation.sparse_features import mapped
 from archgraph.evaluation.sparse_matrix import SparseMatrix
 
 
@@ -49,6 +51,41 @@ class FixedPropagation:
         return _own, (self._layer(),)
 
 
+class MapFirst:
+    """Stands in for the ``forward`` of a SAGE layer: ``P (X W^T)`` in place of ``(P X) W^T``, which is wider.
+
+    Who watches the linear map, as curvature does, sees it read ``P X`` as ever: then the layer's own is called.
+
+    Args:
+        layer: :class:`torch_geometric.nn.SAGEConv` that adds up or averages.
+        edges: ``[2, E]`` from sources to targets; any other edges are treated by the layer itself.
+        matrix: ``[N, N]`` what this is a product with.
+    """
+
+    def __init__(self, layer: nn.Module, edges: Tensor, matrix: SparseMatrix) -> None:
+        self._layer = weakref.ref(layer)
+        self._edges, self._matrix = edges, matrix
+
+    def __call__(self, x: Any, edge_index: Any, size: Any = None) -> Tensor:
+        """Return what the layer does; arguments are those of its ``forward``."""
+        layer: Any = self._layer()
+        known = edge_index is self._edges and size is None and isinstance(x, Tensor)
+        if not known or x.dtype != self._matrix.values.dtype or _watched(layer.lin_l):
+            dense = x.to_dense() if isinstance(x, Tensor) and x.layout == torch.sparse_csr else x
+            own: Tensor = type(layer).forward(layer, dense, edge_index, size)
+            return own
+        found = self._matrix.times(mapped(layer.lin_l, x))
+        found = found if layer.lin_l.bias is None else found + layer.lin_l.bias
+        found = found + layer.lin_r(x) if layer.root_weight else found
+        return functional.normalize(found, dim=-1) if layer.normalize else found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _own_forward(memo[id(self._layer())])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _own_forward, (self._layer(),)
+
+
 def propagation_matrix(
     edges: Tensor,  # [2, E]
     weights: Tensor | None,  # [E]
@@ -70,6 +107,16 @@ def propagation_matrix(
     if mean:
         values = values / torch.bincount(edges[1], minlength=nodes)[edges[1]]
     return SparseMatrix.of(edges[1], edges[0], values, (nodes, nodes))
+
+
+def _watched(layer: Any) -> bool:
+    return bool(
+        "forward" in layer.__dict__ or layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
+    )
+
+
+def _own_forward(layer: Any) -> Any:
+    return MethodType(type(layer).forward, layer)
 
 
 def _own(layer: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from archgraph.evaluation.sparse_matrix import SparseMatrix
@@ -65,19 +66,39 @@ class FeatureDropout(nn.Dropout):
 class _Reading:
     """What a linear layer does with the features that it knows, whole or as :class:`FeatureDropout` leaves them."""
 
+    _entries: SparseMatrix
+    _features: Any
+    weight: Tensor
+
     def forward(self: Any, input: Tensor) -> Tensor:
-        known: SparseMatrix = self._entries
-        whole = input is self._features()
-        if not whole and input.layout != torch.sparse_csr:
-            return super().forward(input)  # type: ignore[misc]
-        if self.weight.dtype != known.values.dtype or torch.is_autocast_enabled(input.device.type):
-            return super().forward(input if whole else input.to_dense())  # type: ignore[misc]
-        found = known.times(self.weight.mT, None if whole else input.values())
+        if not _by_entries(self, input):
+            return super().forward(input.to_dense() if input.layout == torch.sparse_csr else input)  # type: ignore[misc]
+        found = mapped(self, input)
         return found if self.bias is None else found + self.bias
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # copies know nothing of the features
         held = {name: value for name, value in self.__dict__.items() if name not in ("_features", "_entries")}
         return _plain, (type(self).__mro__[2], held)
+
+
+def mapped(layer: Any, x: Tensor) -> Tensor:  # [N, D] -> [N, U]
+    """Return what a linear layer makes of features without its bias, by their entries where it knows them.
+
+    Args:
+        layer: with a ``weight`` ``[U, D]``.
+        x: whole features, or compressed ones of :class:`FeatureDropout`, or others.
+    """
+    if _by_entries(layer, x):
+        known: SparseMatrix = layer._entries
+        return known.times(layer.weight.mT, None if x is layer._features() else x.values())
+    return functional.linear(x.to_dense() if x.layout == torch.sparse_csr else x, layer.weight)
+
+
+def _by_entries(layer: Any, x: Tensor) -> bool:
+    """Whether a layer knows these features, and its weights are of a type that sparse products are there for."""
+    if not isinstance(layer, _Reading) or not (x is layer._features() or x.layout == torch.sparse_csr):
+        return False
+    return layer.weight.dtype == layer._entries.values.dtype and not torch.is_autocast_enabled(x.device.type)
 
 
 def _plain(kind: type[nn.Module], held: dict[str, Any]) -> nn.Module:

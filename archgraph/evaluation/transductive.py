@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from archgraph import ops
-from archgraph.evaluation.fixed_propagation import FixedPropagation, propagation_matrix
+from archgraph.evaluation.fixed_propagation import FixedPropagation, MapFirst, propagation_matrix
 from archgraph.evaluation.quick_dropout import QuickDropout
 from archgraph.evaluation.sparse_features import FeatureDropout, read_sparse
 from archgraph.evaluation.sparse_matrix import SparseMatrix
@@ -52,7 +52,6 @@ def settle_on_graph(module: fx.GraphModule, graph: Graph, inputs: tuple[Tensor, 
     given = dict(zip(graph.inputs, inputs, strict=True))
     x = next(given[name] for name in graph.inputs if graph.shape(name).mixes)
     fast = sparse and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    _read_entries(module, graph, given, fast)
     for node in graph:
         layer: Any = getattr(module, target(node.owner), None)
         if fast and type(layer) is nn.Dropout:
@@ -68,6 +67,9 @@ def settle_on_graph(module: fx.GraphModule, graph: Graph, inputs: tuple[Tensor, 
         elif fast and isinstance(graph.op(node.name), PLAIN_SUMS) and layer.aggr in ("mean", "add", "sum"):
             matrix = _matrix(read[0], None, x, mean=layer.aggr == "mean")
             layer.propagate = FixedPropagation(layer, read[0], None, matrix)
+            if isinstance(graph.op(node.name), ops.SAGEConv) and _narrows(graph, node.name):
+                layer.forward = MapFirst(layer, read[0], matrix)
+    _read_entries(module, graph, given, fast)
 
 
 def _read_entries(module: fx.GraphModule, graph: Graph, given: Mapping[str, Tensor], fast: bool) -> None:
@@ -78,23 +80,27 @@ def _read_entries(module: fx.GraphModule, graph: Graph, given: Mapping[str, Tens
             continue
         for user in graph.users(name):
             place = target(graph.node(user).owner)
-            if type(layer := getattr(module, place, None)) is nn.Dropout and x.ndim == 2:
-                compressed = fast and all(_maps(graph, after, user) for after in graph.users(user))
+            layer: Any = getattr(module, place, None)
+            if type(layer) in (nn.Dropout, QuickDropout) and x.ndim == 2:
+                compressed = fast and all(_maps(module, graph, after, user) for after in graph.users(user))
                 setattr(module, place, FeatureDropout(layer.p, x, compressed=compressed and user not in graph.outputs))
                 read = graph.users(user) if compressed else ()
             else:
-                read = (user,) if fast and x.ndim == 2 and _maps(graph, user, name) else ()
+                read = (user,) if fast and x.ndim == 2 and _maps(module, graph, user, name) else ()
             for after in read:
                 read_sparse(getattr(module, target(graph.node(after).owner)), x)
 
 
-def _maps(graph: Graph, user: str, name: str) -> bool:
+def _maps(module: fx.GraphModule, graph: Graph, user: str, name: str) -> bool:
     """Whether a node reads another by linear maps alone."""
-    return (
-        type(graph.op(user)) in LINEAR_FIRST
-        and graph.node(user).inputs.index(name) == 0
-        and graph.node(user).inputs.count(name) == 1
-    )
+    layer: Any = getattr(module, target(graph.node(user).owner), None)
+    first = type(graph.op(user)) in LINEAR_FIRST or isinstance(getattr(layer, "forward", None), MapFirst)
+    inputs = graph.node(user).inputs
+    return first and inputs.index(name) == 0 and inputs.count(name) == 1
+
+
+def _narrows(graph: Graph, name: str) -> bool:
+    return graph.shape(name).units <= graph.input_shapes(name)[0].units
 
 
 def _normalised(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:

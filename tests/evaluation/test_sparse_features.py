@@ -45,6 +45,8 @@ LAYERS = (
     f"GATv2Conv({UNITS})({{}}, e)",
     f"TransformerConv({UNITS})({{}}, e)",
     f"Linear({UNITS})({{}})",
+    f"SAGEConv({UNITS})({{}}, e)",
+    f"SAGEConv({UNITS}, aggr='sum', root_weight=False, normalize=True)({{}}, e)",
 )
 
 
@@ -105,7 +107,7 @@ def test_second_derivatives_and_forward_mode(features: Tensor) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "d = Dropout(0.5)(x)\nc = SAGEConv(3)(d, e)\nreturn c",  # neighbours are added up first
+        "d = Dropout(0.5)(x)\nc = SAGEConv(3, aggr='max')(d, e)\nreturn c",  # no linear map comes first
         "d = Dropout(0.5)(x)\nf = Linear(17)(d)\nc = Add()(f, d)\nreturn c",  # read by something else, too
         "d = Dropout(0.5)(x)\nc = GCNConv(3)(d, e)\nreturn c, d",
     ],

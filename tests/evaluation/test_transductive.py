@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archgraph import Graph, Network
-from archgraph.evaluation.fixed_propagation import FixedPropagation
+from archgraph.evaluation.fixed_propagation import FixedPropagation, MapFirst
 from archgraph.evaluation.quick_dropout import QuickDropout
 from archgraph.evaluation.transductive import settle_on_graph
 
@@ -91,3 +91,23 @@ def test_quick_dropout_is_dropout(p: float) -> None:
     kept = found[found != 0.0]
     assert torch.allclose(kept, torch.full_like(kept, 1.0 / max(1.0 - p, 0.1)))
     assert abs(len(kept) / ones.numel() - (1.0 - p)) < 5e-3  # five standard deviations
+
+
+def test_who_watches_the_linear_map_sees_propagated_features() -> None:
+    module, plain, inputs = _both(LAYERS["sage mean"])
+    assert isinstance(module.c.forward, MapFirst)
+    unwatched = module(*inputs)
+    seen: list[Tensor] = []
+    handle = module.c.lin_l.register_forward_hook(lambda *call: seen.append(call[1][0]))
+    torch.testing.assert_close(module(*inputs), unwatched, rtol=1e-12, atol=1e-12)
+    around = plain.c.propagate(EDGES, x=(X, X), size=None)
+    torch.testing.assert_close(seen[0], around, rtol=1e-12, atol=1e-12)
+    handle.remove()
+    module(*inputs)
+    assert len(seen) == 1
+
+
+def test_a_sage_layer_that_widens_propagates_first() -> None:
+    module, plain, inputs = _both("c = SAGEConv(6)(x, e)")
+    assert not isinstance(module.c.forward, MapFirst)
+    torch.testing.assert_close(module(*inputs), plain(*inputs), rtol=1e-12, atol=1e-12)
