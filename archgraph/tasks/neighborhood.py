@@ -49,6 +49,17 @@ class Arrivals:
         self.counts = torch.bincount(edge_index[1], minlength=nodes)  # [N]
         self.starts = self.counts.cumsum(0) - self.counts  # [N]
 
+    def into(self, first: int, last: int) -> Tensor:  # [2, F]
+        """Return all edges that end at the nodes from ``first`` up to ``last``, these counted from 0, sources not.
+
+        >>> Arrivals(torch.tensor([[0, 1, 2], [1, 2, 3]]), 4).into(2, 4).tolist()
+        [[1, 2], [0, 1]]
+        """
+        counts = self.counts[first:last]
+        start = int(self.starts[first])
+        sources = self.sources[start : start + int(counts.sum())]
+        return torch.stack([sources, torch.arange(last - first, device=counts.device).repeat_interleave(counts)])
+
     def around(
         self,
         middle: Tensor,  # [S]
