@@ -97,8 +97,8 @@ def test_the_last_layer_of_a_softmax_by_draws_tends_to_the_exact_one():
         looked(model, x, EDGES, loss="cross-entropy", fisher="sample", samples=count).state[weight]["output_factor"]
         for count in (1, 1000)
     )
-    assert error(many, exact) < 0.05
-    assert error(one, exact) > error(many, exact)
+    assert error(many, exact) < 0.02
+    assert error(one, exact) > 0.1
 
 
 def test_linear_layers_over_samples_are_exact_in_the_last_layer():

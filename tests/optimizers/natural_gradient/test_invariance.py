@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from optimizers.natural_gradient import NaturalGradient
+from optimizers.natural_gradient import SSP, NaturalGradient
 from tests.optimizers.natural_gradient.nets import EDGES, ROWS, Layers, error, features, gcn, labels
 
 FREE = {"kl_clip": 0.0, "momentum": 0.0, "damping": 0.0, "lr": 0.01, "interval": 1}
@@ -144,6 +144,22 @@ def test_units_of_the_loss_change_no_undamped_step(one: dict[str, Any], other: d
         model = gcn(4, 3)
         steps.append(change(model, features(), **settings))
     assert error(steps[1], steps[0]) < 1e-9
+
+
+def test_units_of_the_loss_change_a_step_of_the_paper():
+    """Its factor of gradients has the loss squared in it: this guards the tests above."""
+    steps = []
+    for scale in (1.0, 7.0):
+        model = gcn(4, 3)
+        optimizer = SSP(model, base="sgd", epsilon=1e-14, lr=1e-6)
+        before = torch.cat([p.detach().clone().reshape(-1) for p in model.parameters()])
+        outputs = model(features(), EDGES)
+        loss = scale * functional.cross_entropy(outputs[ROWS], labels()[ROWS])
+        optimizer.curvature(outputs, loss, rows=ROWS)
+        loss.backward()
+        optimizer.step()
+        steps.append(torch.cat([p.detach().reshape(-1) for p in model.parameters()]) - before)
+    assert error(steps[1], steps[0]) > 0.5
 
 
 def test_the_seed_alone_decides_the_draw():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -90,9 +91,11 @@ def test_biases_behind_attention_have_a_full_block():
 def test_edges_in_every_form_give_the_same_factors():
     found = []
     forms: list[tuple[Any, ...]] = [(EDGES, WEIGHTS), (DENSE.to_sparse_csr(),)]
-    for form in forms:
+    for form, cached in itertools.product(forms, (False, True)):
         with torch.random.fork_rng():
-            model = gcn(4, 5, 3)
+            model = gcn(4, 5, 3, cached=cached)
+        if cached:
+            model(features(), *form)
         optimizer = NaturalGradient(model, fisher="exact", every_row=True)
         outputs = model(features(), *form)
         optimizer.curvature(outputs, rows=ROWS)
@@ -138,6 +141,21 @@ def test_isolated_nodes_and_an_empty_class():
     model = gcn(4, 5, 4)  # class 3 has no node
     _, first, last = trained(model, features(), torch.zeros(2, 0, dtype=torch.int64))
     assert last < first
+
+
+def test_labels_of_one_class():
+    """There is but little to learn, and in the end no information; steps stay finite."""
+    x, rows, model = features(), torch.tensor([0, 3, 5]), gcn(4, 5, 3)
+    optimizer = NaturalGradient(model, damping=1e-3)
+    for _ in range(60):
+        outputs = model(x, EDGES)
+        optimizer.zero_grad()
+        optimizer.curvature(outputs, rows=rows)
+        loss = functional.cross_entropy(outputs[rows], torch.zeros(3, dtype=torch.int64))
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 1e-2
+    assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
 def test_mini_batches_whose_first_rows_count():
