@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from archgraph.ops.graph_layer import geometric
 from archgraph.tasks.neighborhood import ALL, Arrivals
@@ -30,8 +29,6 @@ so that it is faster too (five times, on 500,000 edges with 767 features)."""
 
 _WIDEST = 2**11
 """Features of a message, more than which layers seldom have: a graph of so few edges is computed at once."""
-
-_ARRIVALS: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def compute(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -85,7 +82,7 @@ def _pieces(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None, width:
         edges, weights = norm(edges, weights, len(x), layer.improved, layer.add_self_loops, layer.flow, x.dtype)
         layer = copy.copy(layer)
         layer.normalize = False
-    arrivals = _arrivals(edges, len(x))
+    arrivals = Arrivals.of(edges, len(x))
     outputs = []
     for first, last in _spans(arrivals.counts, AT_ONCE // width):
         if type(layer) in _plain_messages() and not getattr(layer, "project", False):
@@ -102,14 +99,6 @@ def _pieces(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None, width:
 def _plain_messages() -> tuple[type[Any], ...]:
     """Return the layers that send features as they come, so that nothing is to be computed of what is sent."""
     return geometric().SAGEConv, geometric().GINConv
-
-
-def _arrivals(edges: Tensor, nodes: int) -> Arrivals:
-    """Return edges by the nodes at which they end; they are sorted once, as long as they are there."""
-    known: Arrivals | None = _ARRIVALS.get(edges)
-    if known is None:
-        known = _ARRIVALS[edges] = Arrivals(edges, nodes)
-    return known
 
 
 def _spans(counts: Tensor, most: int) -> Iterator[tuple[int, int]]:

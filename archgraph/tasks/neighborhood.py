@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 ALL = -1
 """In place of a number of neighbours: all of them."""
+
+_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,14 @@ class Arrivals:
         self.sources = edge_index[0][self.edges]  # [E]
         self.counts = torch.bincount(edge_index[1], minlength=nodes)  # [N]
         self.starts = self.counts.cumsum(0) - self.counts  # [N]
+
+    @classmethod
+    def of(cls, edge_index: Tensor, nodes: int) -> Arrivals:
+        """Return the edges of a tensor, which must not be changed; they are sorted once, as long as it is there."""
+        known: Arrivals | None = _KNOWN.get(edge_index)
+        if known is None:
+            known = _KNOWN[edge_index] = cls(edge_index, nodes)
+        return known
 
     def into(self, first: int, last: int) -> Tensor:  # [2, F]
         """Return all edges that end at the nodes from ``first`` up to ``last``, these counted from 0, sources not.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -131,10 +130,10 @@ class NodeGraph:
         """How many edges end at a node, on the average, as :class:`archgraph.ops.Edges` has it."""
         return max(1, round(self.edge_index.shape[1] / max(1, len(self))))
 
-    @cached_property
+    @property
     def arrivals(self) -> Arrivals:
         """The edges by the nodes at which they end, to draw parts of the graph; sorted once."""
-        return Arrivals(self.edge_index, len(self))
+        return Arrivals.of(self.edge_index, len(self))
 
     def features(self, dtype: torch.dtype) -> Tensor:  # [N, D]
         """Return the features in a floating-point type; they are converted once."""

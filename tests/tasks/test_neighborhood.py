@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import weakref
 from collections import Counter
 from itertools import combinations
 
@@ -78,6 +80,16 @@ def test_a_seed_draws_the_same_and_another_does_not() -> None:
 def test_no_hops_and_no_edges() -> None:
     for part in (drawn([5, 2], ()), drawn([5, 2], (ALL, 3), edges=EDGES[:, :0])):
         assert part.nodes.tolist() == [5, 2] and part.edge_index.shape == (2, 0) and part.edges.shape == (0,)
+
+
+def test_edges_are_sorted_once_as_long_as_they_are_there() -> None:
+    edges = EDGES.clone()
+    first = Arrivals.of(edges, NODES)
+    assert Arrivals.of(edges, NODES) is first and Arrivals.of(EDGES.clone(), NODES) is not first
+    gone = weakref.ref(first)
+    del edges, first
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.mark.gpu
