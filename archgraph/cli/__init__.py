@@ -1,1 +1,1 @@
-"""The command line: ``archgraph search``, ``show``, ``export``, ``list``."""
+"""The command line: ``search``, ``learn``, ``compare``, ``train``, ``show``, ``export``, ``reproduce`` and ``list``."""
