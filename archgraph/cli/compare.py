@@ -11,7 +11,7 @@ import typer
 
 from archgraph.cli.drivers import driver_kind, read_driver, spaced, takes_tune
 from archgraph.cli.folder import check_writable
-from archgraph.cli.kept import check_storage, interrupted
+from archgraph.cli.kept import check_new, check_storage, interrupted
 from archgraph.cli.options import (
     Artifacts,
     DataRoot,
@@ -37,7 +37,6 @@ from archgraph.evaluation.lookup import usual_recipe
 from archgraph.graph import Graph
 from archgraph.search import Budget, Driver, Study, Trial
 from archgraph.search.spaces import SPACE, space_settings
-from archgraph.search.study import held_study
 from archgraph.storage.address import masked
 from archgraph.tasks import Task, find
 from archgraph.tasks.seed import seed_graph
@@ -116,7 +115,8 @@ def compare(
     chosen = _drivers(labels, start, posed, pairs("--set", settings), tuned)
     title, numbers = name or f"compare-{posed.name}", range(seed, seed + seeds)
     if not resume:
-        _check_new([study_name(title, label, number) for label in labels for number in numbers], storage, artifacts)
+        names = (study_name(title, label, number) for label in labels for number in numbers)
+        check_new(names, storage, artifacts, what="the comparison")
     if out is not None:
         check_writable(out)
     options = [
@@ -278,15 +278,6 @@ def _settings(label: str, kind: type[Driver], task: Task, settings: Mapping[str,
     own = settings.get(f"{label.replace('-', '_')}.{SPACE}", settings.get(SPACE))
     space = spaced(kind, task, {} if own is None else {SPACE: own}).get(SPACE)
     return known | set(space_settings(space)) if space is not None and SPACE in known else known
-
-
-def _check_new(names: Sequence[str], storage: str | None, artifacts: str | None) -> None:
-    for name in names:
-        if held_study(name, storage, artifacts=artifacts) is not None:
-            raise SettingError(
-                f"study {name!r} is in {masked(storage)} already",
-                hint="--resume to carry on with the comparison, or --name for another one",
-            )
 
 
 def _given(option: str, texts: Sequence[str] | None) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import typer
 
 from archgraph.cli.options import INTERRUPTED
 from archgraph.errors import SettingError
+from archgraph.search.study import held_study
 from archgraph.storage.address import Address, masked
 
 
@@ -25,6 +28,28 @@ def check_storage(storage: str | None, *, resume: bool, holds: str) -> None:
         raise SettingError(f"--resume needs the --storage that holds {holds}")
     if storage is not None:
         Address.parse(storage)
+
+
+def check_new(names: Iterable[str], storage: str | None, artifacts: str | None, *, what: str = "it") -> None:
+    """Check that a storage holds none of some studies, where they are not to be carried on with.
+
+    Args:
+        names: of the studies.
+        storage: the URL, or None.
+        artifacts: the folder that is named for graphs and weights.
+        what: what they are together, in words.
+
+    Raises:
+        SettingError: when it holds one.
+        StorageError: when it cannot be used.
+    """
+    for name in names:
+        study = held_study(name, storage, artifacts=artifacts)
+        if study is not None:
+            raise SettingError(
+                f"study {name!r} is in {masked(storage)} already, with {len(study)} trials",
+                hint=f"--resume to carry on with {what}, or --name for another one",
+            )
 
 
 def interrupted(storage: str | None) -> typer.Exit:

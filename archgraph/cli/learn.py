@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from archgraph.cli.drivers import driver_kind, read_driver
 from archgraph.cli.folder import check_writable
-from archgraph.cli.kept import check_storage, interrupted
+from archgraph.cli.kept import check_new, check_storage, interrupted
 from archgraph.cli.lessons import print_lessons, write
 from archgraph.cli.options import (
     Artifacts,
@@ -35,8 +34,6 @@ from archgraph.continual import learn as run
 from archgraph.errors import SettingError
 from archgraph.evaluation import choose_device
 from archgraph.search import Budget, Driver, Study
-from archgraph.search.study import held_study
-from archgraph.storage.address import masked
 from archgraph.tasks import Task, find_sequence
 from archgraph.tasks.seed import seed_graph
 from archgraph.workers.workers import check as check_workers
@@ -101,7 +98,8 @@ def learn(
     fitting(tasks, trunk)
     learner: Any = read_driver(driver, kind, trunk, pairs("--set", settings), tuned)
     title = name or f"{driver}-{tasks.name}{'-apart' if apart else ''}-{seed}"
-    _check_studies(study_names(title, len(tasks)), storage, artifacts, resume=resume)
+    if not resume:
+        check_new(study_names(title, len(tasks)), storage, artifacts)
     if out is not None:
         check_writable(out)
     torch.set_num_threads(threads)
@@ -155,13 +153,4 @@ def _run(learner: Any, tasks: Any, label: str, title: str, settled: dict[str, An
             callbacks=(progress.trial,),
             progress=progress.epoch,
             **settled,
-        )
-
-
-def _check_studies(names: Sequence[str], storage: str | None, artifacts: str | None, *, resume: bool) -> None:
-    held = [name for name in names if held_study(name, storage, artifacts=artifacts) is not None]
-    if held and not resume:
-        raise SettingError(
-            f"study {held[0]!r} is in {masked(storage)} already",
-            hint="--resume to carry on with it, or --name for another one",
         )

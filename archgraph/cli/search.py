@@ -13,7 +13,7 @@ import typer
 from archgraph.cli.drivers import driver_kind, ends, read_driver, spaced
 from archgraph.cli.folder import check_writable
 from archgraph.cli.goals import listed, read_conditions
-from archgraph.cli.kept import check_storage, interrupted
+from archgraph.cli.kept import check_new, check_storage, interrupted
 from archgraph.cli.options import (
     Artifacts,
     Constraints,
@@ -42,7 +42,6 @@ from archgraph.search import Budget, Driver, Study, Trial
 from archgraph.search import search as run
 from archgraph.search.study import held_study
 from archgraph.search.wanted import wanted
-from archgraph.storage.address import masked
 from archgraph.tasks import Task, find
 from archgraph.tasks.seed import seed_graph
 from archgraph.workers.workers import check as check_workers
@@ -152,8 +151,10 @@ def search(
         )
         for label, kind in chosen.items()
     ]
+    if not resume:
+        check_new((plan.study for plan in plans), storage, artifacts)
     for plan in plans:
-        _check_study(plan, storage, artifacts, resume=resume)
+        _check_start(plan, storage, artifacts)
     if out is not None:
         check_writable(out, BEST_FOLDER)
     torch.set_num_threads(threads)
@@ -202,16 +203,9 @@ def _run(plan: Plan, task: Task, settled: Mapping[str, Any]) -> Study:
         return run(plan.driver, task=task, name=plan.study, callbacks=callbacks, progress=progress.epoch, **settled)
 
 
-def _check_study(plan: Plan, storage: str | None, artifacts: str | None, *, resume: bool) -> None:
+def _check_start(plan: Plan, storage: str | None, artifacts: str | None) -> None:
     study = held_study(plan.study, storage, artifacts=artifacts)
-    if study is None:
-        return
-    if not resume:
-        raise SettingError(
-            f"study {plan.study!r} is in {masked(storage)} already, with {len(study)} trials",
-            hint="--resume to carry on with it, or --name for another one",
-        )
-    known = study.facts.get(START, plan.start)
+    known = plan.start if study is None else study.facts.get(START, plan.start)
     if known != plan.start:
         raise SettingError(
             f"study {plan.study!r} was begun with another graph", hint="choose another --name", place=known

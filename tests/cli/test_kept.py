@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from archgraph.cli.kept import check_storage, interrupted
+from archgraph.cli.kept import check_new, check_storage, interrupted
 from archgraph.errors import SettingError, StorageError
+from archgraph.search import Study
 
 
 def test_resuming_needs_a_storage() -> None:
@@ -18,6 +21,17 @@ def test_resuming_needs_a_storage() -> None:
 def test_a_storage_of_no_kind() -> None:
     with pytest.raises(StorageError, match="ftp://host/runs"):
         check_storage("ftp://host/runs", resume=False, holds="the study")
+
+
+def test_studies_that_are_there_already(tmp_path: Path) -> None:
+    storage = f"journal:///{tmp_path}/runs"
+    check_new(["a"], None, None)
+    check_new(["a"], storage, None)
+    assert not (tmp_path / "runs").exists()  # a look makes none
+    Study("b", storage)
+    with pytest.raises(SettingError, match=r"study 'b' is in journal:///.* already, with 0 trials") as caught:
+        check_new(["a", "b"], storage, None, what="the comparison")
+    assert caught.value.hint == "--resume to carry on with the comparison, or --name for another one"
 
 
 @pytest.mark.parametrize(
