@@ -31,6 +31,8 @@ LAYERS: dict[str, Callable[[int, str, int], Op]] = {
     "linear": lambda units, aggregation, heads: ops.Linear(units),
 }
 """Hidden layers by name: of how many units, with which aggregation, in how many heads."""
+WIDE, REPEATED = 256, ("cheb", "tag")
+"""Features of a node from which on layers are slow that propagate these themselves, and again and again."""
 AGGREGATED = ("sage",)
 HEADED = ("gat", "gatv2", "transformer")
 AGGREGATIONS = ("mean", "max", "sum")
@@ -58,7 +60,7 @@ def gnn(
     *,
     depth: int = 3,
     widths: tuple[int, ...] = (8, 16, 32, 64),
-    layers: tuple[str, ...] = tuple(LAYERS),
+    layers: tuple[str, ...] = (),
 ) -> Defined:
     """The graph neural networks from a seed graph's features to as many outputs.
 
@@ -72,16 +74,18 @@ def gnn(
             whether outputs are of nodes or of graphs.
         depth: most hidden layers.
         widths: units of the hidden layers; all must be divisible by as many heads as there may be.
-        layers: which kinds, by the names in :data:`LAYERS`.
+        layers: which kinds, by the names in :data:`LAYERS`; by default all, but for :data:`REPEATED` where features
+            are many (:data:`WIDE`), which take ten times as long there.
 
     Raises:
         SpaceError: when the seed graph does not make a vector from a vector, or a setting cannot be used.
     """
-    if not layers or not set(layers) <= set(LAYERS):
+    if not set(layers) <= set(LAYERS):
         raise SpaceError("these are no layers of graph networks", expected=f"some of {', '.join(LAYERS)}", got=layers)
     if depth < 1 or not widths or any(width < 1 for width in widths):
         raise SpaceError("depth and widths of graph networks are positive", got=(depth, widths))
     ends, known = GraphEnds.of(graph), tuple(sorted(set(widths)))
+    layers = layers or tuple(name for name in LAYERS if ends.features < WIDE or name not in REPEATED)
     usual = USUAL | {"width": min(known, key=lambda width: abs(math.log(width / USUAL["width"])))}
     usual |= {} if USUAL["layer"] in layers else {"layer": layers[0]}
     return space(_Family(ends, depth, known, tuple(layers)), name="gnn", usual=usual)

@@ -10,6 +10,7 @@ import torch
 
 from archgraph import Graph, Network, chain, ops
 from archgraph.errors import SpaceError
+from archgraph.spaces import Choice
 from archgraph.spaces.gnn import LAYERS, NORMS, gnn
 from archgraph.testing import check_space
 
@@ -103,6 +104,12 @@ def test_a_seed_that_pools_gives_networks_that_pool() -> None:
 def test_heads_divide_every_width() -> None:
     assert gnn(SEED, widths=(4, 6)).domains["heads"].find(4) is None
     assert gnn(SEED, widths=(4, 6)).domains["heads"].find(2) == 2
+
+
+def test_layers_that_propagate_features_themselves_are_left_out_where_these_are_many() -> None:
+    assert SPACE.domains["layer"] == Choice(tuple(LAYERS))
+    wide = gnn(chain(ops.Input((300,)), ops.Linear(3)))
+    assert set(LAYERS) - set(wide.domains["layer"].options) == {"cheb", "tag"}  # type: ignore[attr-defined]
 
 
 def test_it_pickles() -> None:
