@@ -89,8 +89,9 @@ def remember(rows: Tensor, pattern: Pattern) -> None:
 
 
 def few(rows: Tensor) -> bool:
-    """Whether rows have few entries that are not zero."""
-    return rows.numel() >= MANY and int(rows.count_nonzero()) <= FEW * rows.numel()
+    """Whether rows, on a CPU, have few entries that are not zero."""
+    many = rows.numel() >= MANY and rows.device.type == "cpu"
+    return many and int(rows.count_nonzero()) <= FEW * rows.numel()
 
 
 def entries_of(rows: Tensor) -> Entries:
