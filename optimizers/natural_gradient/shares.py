@@ -40,8 +40,8 @@ class Told:
         self.moving = self.moving or bool(self._others and self._others[0] != len(outputs))
         same = others == self._others and (self._rows is None) == (rows is None)
         if self._shares is None or not same or not (rows is None or _equal(self._rows, rows)):
-            self._shares = Shares.of(outputs, rows=rows, **told)
-            self._rows, self._others = None if rows is None else rows.clone(), others
+            self._rows, self._others = None if rows is None else rows.clone(), others  # which may change in place
+            self._shares = Shares.of(outputs, rows=self._rows, **told)
         return self._shares
 
 

@@ -71,7 +71,7 @@ def test_rows_without_edges_are_zero():
 
 
 @pytest.mark.parametrize("mode", ["conv", "reduce"])
-@pytest.mark.parametrize("change", ["edges", "in place", "rows", "nodes", "features", "features in place"])
+@pytest.mark.parametrize("change", ["edges", "in place", "rows", "rows in place", "nodes", "features", "features in place"])
 def test_what_is_kept_follows_what_is_read(change: str, mode: str):
     edges, rows, x = EDGES.clone(), torch.tensor([0, 2, 5]), features()
     model = gcn(4, 3) if mode == "conv" else gcn(4, 5, 3)
@@ -91,6 +91,8 @@ def test_what_is_kept_follows_what_is_read(change: str, mode: str):
         edges[1, :2] = torch.tensor([5, 6])
     elif change == "rows":
         rows = torch.tensor([0, 2, 4])
+    elif change == "rows in place":
+        rows[2] = 4
     elif change == "features":
         x = features(seed=1)
     elif change == "features in place":
