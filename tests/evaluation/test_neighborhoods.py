@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from archgraph.cli.recipes import read_recipe
 from archgraph.errors import SettingError
 from archgraph.evaluation import Evaluator, Fidelity, Recipe, Train
 from archgraph.evaluation.bill import training_bill
@@ -170,6 +171,11 @@ READ: dict[str, tuple[object, tuple[int, ...]]] = {
 @pytest.mark.parametrize(("given", "wanted"), READ.values(), ids=READ)
 def test_numbers_of_neighbours_are_read(given: object, wanted: tuple[int, ...]) -> None:
     assert Recipe(neighbors=given).neighbors == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("15+10", (15, 10)), ("7", (7,)), ("-1", (-1,)), ("-1+-1", (-1, -1))])
+def test_the_command_line_reads_them(text: str, wanted: tuple[int, ...]) -> None:
+    assert read_recipe({"neighbors": text, "batch_size": "64"}) == Recipe(neighbors=wanted, batch_size=64)
 
 
 @pytest.mark.parametrize(
