@@ -87,7 +87,7 @@ class Kronecker(Block):
     def absorb(
         self,
         state: State,
-        inputs: Tensor,  # [K, D]  times the roots of the rows' weights, which sum to 1
+        inputs: Tensor | None,  # [K, D]  times the roots of the rows' weights, which sum to 1
         output: Tensor,  # [U, U]
         settings: Settings,
         *,
@@ -96,8 +96,10 @@ class Kronecker(Block):
         """Take what a batch says of the factors into their averages; what is not finite is left out.
 
         A wide input factor is kept as rows: always those of the latest batch where the rows are ``fixed``, the same
-        nodes every time. What an average was begun of stays one.
+        nodes every time. What an average was begun of stays one. Without inputs the rows that are known stay.
         """
+        if inputs is None:
+            inputs = state["input_rows"]
         same = state.get("input_rows") is inputs
         if not torch.isfinite(output.sum() if same else output.sum() + inputs.sum()):
             return

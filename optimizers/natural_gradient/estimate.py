@@ -82,6 +82,7 @@ class Look:
         loose: parameters without a site, and their blocks.
         states: of every parameter.
         settings: of every parameter.
+        steps: taken so far.
         moving: whether it is another batch of nodes every time.
     """
 
@@ -90,6 +91,7 @@ class Look:
     loose: Mapping[Parameter, Diagonal]
     states: Mapping[Any, State]
     settings: Mapping[Parameter, Settings]
+    steps: int = 0
     moving: bool = False
     _outputs: dict[Site, Tensor] = field(default_factory=dict)
     _chained: dict[Site, Tensor] = field(default_factory=dict)
@@ -146,7 +148,14 @@ class Look:
         insisting = any(self._setting(site)["mode"] == "reduce" for site in wanting)
         if not insisting and not any(record.site.kind == "propagating" for record in records):
             return None  # of layers without propagation it is what the other form is
-        return Chain.of(self.root, records, outputs, shares, most=None if insisting else CHEAP)
+        again = {record.site for record in records if self._again(record.site, shares)}
+        return Chain.of(self.root, records, outputs, shares, most=None if insisting else CHEAP, again=again)
+
+    def _again(self, site: Site, shares: Shares) -> bool:
+        """Whether rows that are known of features will do, if these stay the same but for dropout."""
+        setting, rows = self._setting(site), self.states[site.weight].get("input_rows")
+        number = self.steps // setting["interval"]
+        return number % setting.get("input_interval", 1) != 0 and rows is not None and len(rows) == len(shares.sizes)
 
     def _loose(self, called: set[Site]) -> list[Parameter]:
         """Return the parameters without a site, or of sites that nobody called: their weights are read elsewhere."""
@@ -199,12 +208,16 @@ class Look:
             diagonal = self.loose.get(parameter) or Diagonal((parameter,))
             diagonal.absorb(self.states[parameter], squares, self.settings[parameter])
 
-    def _rows(self, records: Sequence[Record], site: Site, shares: Shares) -> Tensor:  # [K, D]
+    def _rows(self, records: Sequence[Record], site: Site, shares: Shares) -> Tensor | None:  # [K, D]
         settings = self._setting(site)
         reduce = settings["mode"] == "reduce" and site.kind != "propagating"
         calls = [record for record in records if record.site is site]
-        parts = [input_rows(one, shares, reduce=reduce, every=settings["every_row"]) for one in calls]
-        return parts[0] if len(parts) == 1 else torch.cat(parts) / len(parts) ** 0.5
+        again, every = len(calls) == 1 and self._again(site, shares), settings["every_row"]
+        parts = [input_rows(one, shares, reduce=reduce, every=every, again=again) for one in calls]
+        held = [part for part in parts if part is not None]
+        if not held:
+            return None
+        return held[0] if len(held) == 1 else torch.cat(held) / len(held) ** 0.5
 
 
 def _gradients(outputs: Tensor, targets: Sequence[Any], column: Tensor) -> Sequence[Tensor | None]:

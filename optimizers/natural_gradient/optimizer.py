@@ -74,6 +74,8 @@ class NaturalGradient(Optimizer):
         ema: decay of the averages of factors from one look at the curvature to the next.
         interval: steps from one look to the next.
         inverse_interval: looks from one inversion to the next.
+        input_interval: looks from one reading to the next of sparse features that stay the same but for dropout: what
+            is drawn anew in between is noise, and costs more than all else of a look.
         rank: rows that wide input factors are compressed to; 0 for no limit.
         every_row: whether input factors are means over all nodes, not over those alone that carry the loss.
         fisher: ``"sample"``, ``"exact"`` (as many backward passes as classes) or ``"empirical"``.
@@ -100,6 +102,7 @@ class NaturalGradient(Optimizer):
         ema: float = 0.3,
         interval: int = 5,
         inverse_interval: int = 1,
+        input_interval: int = 4,
         rank: int = 512,
         every_row: bool = False,
         fisher: str = "sample",
@@ -111,15 +114,10 @@ class NaturalGradient(Optimizer):
     ) -> None:
         if isinstance(params, nn.Module):
             module, params = params, [one for one in params.parameters() if one.requires_grad]
-        group: dict[str, Any] = {
-            "lr": lr,
-            "momentum": momentum,
-            "damping": damping,
-            "kl_clip": kl_clip,
-            "weight_decay": weight_decay,
-        }
+        group: dict[str, Any] = {"lr": lr, "momentum": momentum, "damping": damping, "kl_clip": kl_clip}
+        group |= {"weight_decay": weight_decay, "unlabelled": unlabelled}
         group |= {"mode": mode, "ema": ema, "interval": interval, "inverse_interval": inverse_interval, "rank": rank}
-        group |= {"every_row": every_row, "fisher": fisher, "samples": samples, "unlabelled": unlabelled}
+        group |= {"input_interval": input_interval, "every_row": every_row, "fisher": fisher, "samples": samples}
         super().__init__(params, group | {"adaptive": adaptive, "seed": seed})
         if module is not None:
             self.attach(module)
@@ -257,7 +255,7 @@ class NaturalGradient(Optimizer):
         if attached.blocks and not records and not attached.warned:
             attached.warned = True
             warnings.warn(_BLIND, stacklevel=3)
-        look = Look(attached.root, blocks, loose, states, settings, attached.told.moving)
+        look = Look(attached.root, blocks, loose, states, settings, steps, attached.told.moving)
         look.take(records, outputs, found, shares)
         attached.looked |= wanted
         for block in wanted:

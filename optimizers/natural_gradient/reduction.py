@@ -13,7 +13,7 @@ Letters: ``N`` nodes, ``K`` nodes that carry the loss, ``D`` inputs, ``U`` outpu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,17 +32,24 @@ class Chain:
 
     Args:
         records: one call a layer.
-        inputs: ``[K, D]`` the rows ``a_i`` of each layer, times the roots of their weights.
+        inputs: ``[K, D]`` the rows ``a_i`` of each layer, times the roots of their weights; None where known ones do.
         slopes: ``[K, U]`` the means of ``phi'`` between each layer and the next; one fewer than layers.
     """
 
     records: tuple[Record, ...]
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor | None, ...]
     slopes: tuple[Tensor, ...]
 
     @classmethod
     def of(
-        cls, root: nn.Module, records: Sequence[Record], outputs: Tensor, shares: Shares, *, most: int | None = None
+        cls,
+        root: nn.Module,
+        records: Sequence[Record],
+        outputs: Tensor,
+        shares: Shares,
+        *,
+        most: int | None = None,
+        again: Collection[Site] = (),
     ) -> Chain | None:
         """Read the chain of a forward pass; None when the network is none that this form can be computed for.
 
@@ -55,6 +62,7 @@ class Chain:
             outputs: what came out, ``[N, T]``, its graph still alive.
             shares: who carries the loss.
             most: entries of ``Q_l``, a node or edge, up to which this is cheap enough; no limit by default.
+            again: layers of which rows that are known will do, as in :meth:`Propagation.factor`.
         """
         layers = [one for one in records if one.site.kind in ("linear", "propagating")]
         sites = {one.site for one in layers}
@@ -68,7 +76,7 @@ class Chain:
         if not _is_chain(root, layers, outputs):
             return None
         taken = Propagation.starting(shares.rows, layers[-1], outputs)
-        inputs: list[Tensor] = []
+        inputs: list[Tensor | None] = []
         slopes: list[Tensor] = []
         for place in range(len(layers) - 1, -1, -1):
             record = layers[place]
@@ -83,10 +91,10 @@ class Chain:
             if further is None:
                 return None
             taken = further
-            inputs.insert(0, taken.factor(record, shares.portions, ones))
+            inputs.insert(0, taken.factor(record, shares.portions, ones, again=record.site in again))
         return cls(tuple(layers), tuple(inputs), tuple(slopes))
 
-    def inputs_of(self, site: Site) -> Tensor:  # [K, D]
+    def inputs_of(self, site: Site) -> Tensor | None:  # [K, D]
         """Return the rows ``a_i`` of a layer."""
         return next(rows for record, rows in zip(self.records, self.inputs, strict=True) if record.site is site)
 

@@ -20,7 +20,7 @@ _RULES: Mapping[str, Rule] = {
     ),
     **dict.fromkeys(("momentum", "ema"), (lambda value: 0.0 <= value < 1.0, "from 0 to below 1")),
     **dict.fromkeys(
-        ("interval", "inverse_interval", "samples", "iterations"),
+        ("interval", "inverse_interval", "input_interval", "samples", "iterations"),
         (lambda value: value >= 1 and value == int(value), "a whole number, 1 or more"),
     ),
     "warm": (lambda value: 0.0 <= value <= 1.0, "from 0 to 1"),

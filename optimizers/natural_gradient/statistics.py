@@ -29,7 +29,9 @@ from optimizers.natural_gradient.recorder import Record
 from optimizers.natural_gradient.shares import Shares
 
 
-def input_rows(record: Record, shares: Shares, *, reduce: bool = False, every: bool = False) -> Tensor:  # [K, D]
+def input_rows(
+    record: Record, shares: Shares, *, reduce: bool = False, every: bool = False, again: bool = False
+) -> Tensor | None:  # [K, D]
     """Return what a call's weights read, a row each, times the root of the row's weight; the weights sum to 1.
 
     Args:
@@ -37,11 +39,12 @@ def input_rows(record: Record, shares: Shares, *, reduce: bool = False, every: b
         shares: who carries the loss.
         reduce: whether to take the mean over the positions of a sample.
         every: whether to take the rows of all samples alike, with or without a share.
+        again: whether known ones will do, and None is returned, as by :meth:`Propagation.factor`.
     """
     known = not every and record.inputs.shape[0] == shares.count
     if record.site.kind == "propagating":
         by = Propagation.reaching(shares.rows if known else None, record)
-        return by.factor(record, shares.portions if known else None)
+        return by.factor(record, shares.portions if known else None, again=again)
     else:
         x = record.inputs.detach()
         if known and x.layout == torch.sparse_csr:

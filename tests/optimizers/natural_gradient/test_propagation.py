@@ -71,7 +71,9 @@ def test_rows_without_edges_are_zero():
 
 
 @pytest.mark.parametrize("mode", ["conv", "reduce"])
-@pytest.mark.parametrize("change", ["edges", "in place", "rows", "rows in place", "nodes", "features", "features in place"])
+@pytest.mark.parametrize(
+    "change", ["edges", "in place", "rows", "rows in place", "nodes", "features", "features in place"]
+)
 def test_what_is_kept_follows_what_is_read(change: str, mode: str):
     edges, rows, x = EDGES.clone(), torch.tensor([0, 2, 5]), features()
     model = gcn(4, 3) if mode == "conv" else gcn(4, 5, 3)
