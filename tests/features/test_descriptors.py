@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.features.test_leaf_dag import BRANCHED
 
 from archgraph import Graph, chain, ops
 from archgraph.features.descriptors import DESCRIPTORS, descriptors
 from archgraph.generators.hierarchical_generator import HierarchicalGenerator
 from archgraph.metrics import macs, params
 from archgraph.moves import Widen
+from tests.features.test_leaf_dag import BRANCHED
 from tests.strategies import graphs
 
 
