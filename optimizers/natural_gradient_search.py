@@ -3,8 +3,7 @@
 The specification of this driver and its optimizer is Izadi, Fang, Stevenson, Lin, arXiv 2008.09624, whose settings were
 chosen by hand; what a damping is good for depends on the network, so both are searched at once. The search begins with
 what a hand would choose, and most of its suggestions are steps away from the best so far; others come from another
-driver over spaces. Without both, it took more trainings than one has until it found anything as good as its beginning:
-of the many choices that a graph network has, half are bad for a given graph, and a draw has some of them nearly always.
+driver over spaces: a draw from all of a space of graph networks is mostly worse than what one begins with.
 """
 
 from __future__ import annotations

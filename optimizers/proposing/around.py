@@ -1,7 +1,7 @@
 """A suggester that begins with given points and then stays near the best ones, most of the time.
 
 Where a space is much greater than a search is long, and somebody knows a good point of it, points drawn from all of it
-are mostly worse than that one. So does Falkner, Klein and Hutter, *BOHB* (ICML 2018), mix what a model suggests with
+are mostly worse than that one. So do Falkner, Klein and Hutter, *BOHB* (ICML 2018), mix what a model suggests with
 what it does not; here the model is another suggester, and what is mixed in are steps away from what was best.
 """
 
