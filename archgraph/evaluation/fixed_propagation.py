@@ -38,7 +38,8 @@ class FixedPropagation:
         if known and told.keys() <= {"x", "edge_weight"} and told.get("edge_weight") is self._weights:
             x = told["x"]
             x = x[0] if isinstance(x, tuple) else x
-            if isinstance(x, Tensor) and x.ndim == 2 and x.dtype == self._matrix.values.dtype:
+            plain = isinstance(x, Tensor) and x.ndim == 2 and not torch.is_autocast_enabled(x.device.type)
+            if plain and x.dtype == self._matrix.values.dtype:  # sparse products know no mixed precision
                 return self._matrix.times(x)
         layer: Any = self._layer()
         found: Tensor = type(layer).propagate(layer, edge_index, size=size, **told)
@@ -70,7 +71,8 @@ class MapFirst:
         """Return what the layer does; arguments are those of its ``forward``."""
         layer: Any = self._layer()
         known = edge_index is self._edges and size is None and isinstance(x, Tensor)
-        if not known or x.dtype != self._matrix.values.dtype or _watched(layer.lin_l):
+        mixed = isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type)
+        if not known or mixed or x.dtype != self._matrix.values.dtype or _watched(layer.lin_l):
             dense = x.to_dense() if isinstance(x, Tensor) and x.layout == torch.sparse_csr else x
             own: Tensor = type(layer).forward(layer, dense, edge_index, size)
             return own

@@ -96,9 +96,14 @@ def mapped(layer: Any, x: Tensor) -> Tensor:  # [N, D] -> [N, U]
 
 def _by_entries(layer: Any, x: Tensor) -> bool:
     """Whether a layer knows these features, and its weights are of a type that sparse products are there for."""
-    if not isinstance(layer, _Reading) or not (x is layer._features() or x.layout == torch.sparse_csr):
+    if not isinstance(layer, _Reading) or not (x is layer._features() or _at_places(x, layer._entries)):
         return False
     return layer.weight.dtype == layer._entries.values.dtype and not torch.is_autocast_enabled(x.device.type)
+
+
+def _at_places(x: Tensor, known: SparseMatrix) -> bool:
+    """Whether it is a compressed matrix whose entries are where a known one has its own: a layer may read two."""
+    return x.layout == torch.sparse_csr and x.col_indices().data_ptr() == known.columns.data_ptr()
 
 
 def _plain(kind: type[nn.Module], held: dict[str, Any]) -> nn.Module:

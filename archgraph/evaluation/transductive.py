@@ -57,8 +57,9 @@ def settle_on_graph(module: fx.GraphModule, graph: Graph, inputs: tuple[Tensor, 
         if fast and type(layer) is nn.Dropout:
             setattr(module, target(node.owner), QuickDropout(layer.p))
         read = [given[name] for name in node.inputs[1:] if name in given]
-        if not read or len(read) < len(node.inputs) - 1:
-            continue
+        alike = all(graph.node(other).inputs[1:] == node.inputs[1:] for other in graph.tied(node.name))
+        if not read or len(read) < len(node.inputs) - 1 or not alike:
+            continue  # a layer that is used along several edges keeps none
         if getattr(layer, "cached", None) is False and hasattr(layer, "_cached_edge_index") and layer.normalize:
             layer.cached = True
             layer._cached_edge_index = edges, weights = _normalised(layer, x, *read)
@@ -115,7 +116,9 @@ def _normalised(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None = N
     if settings not in known:
         improved, loops, dtype, _ = settings
         norm = geometric().conv.gcn_conv.gcn_norm
-        known[settings] = (*norm(edges, weights, len(x), improved, loops, "source_to_target", dtype), weights)
+        links, shares = norm(edges, weights, len(x), improved, loops, "source_to_target", dtype)
+        links = links.clone() if links is edges else links  # what is kept for edges must not keep them
+        known[settings] = (links, shares, weights)
     return known[settings][:2]
 
 

@@ -233,9 +233,10 @@ class NaturalGradient(Optimizer):
         recorder, likelihood, first = self._attached.recorder, likelihood_of(loss), self.param_groups[0]
         if recorder.wanted and self.due and outputs.requires_grad:
             others = first["unlabelled"]
-            shares = self._attached.told.shares(
-                outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=others
-            )
+            told, count = self._attached.told, len(outputs)
+            told.moving |= first.get("outputs", count) != count  # which is known after going on from a state, too
+            shares = told.shares(outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=others)
+            first["outputs"] = -1 if told.moving else count
             if torch.isfinite(outputs.detach()).all():
                 generator = torch.Generator().manual_seed(rng.derive(first["seed"], "targets", self.steps))
                 fisher, samples = first["fisher"], first["samples"]

@@ -135,6 +135,15 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
     assert more.ledger.continued == 2 and few.ledger.train_macs + more.ledger.train_macs == alone.ledger.train_macs
 
 
+def test_natural_gradient_goes_on_before_its_second_look_at_the_curvature() -> None:
+    settings = {"interval": 10}  # of six steps an epoch; batches are smaller than the features are wide
+    recipe = Recipe("natural-gradient", 0.1, epochs=3, batch_size=3, neighbors="2+1", options=settings)
+    start, kept = Network.init(SAGE, seed=1), list[Checkpoint]()
+    whole = train(start, TASK, recipe, seed=3, save=lambda epoch, take: kept.append(take()))
+    rest = train(start, TASK, recipe, seed=3, start=kept[0])
+    assert gap(whole, rest) == 0.0
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "natural-gradient"])
 def test_classes_that_neighbours_tell_are_learned(optimizer: str) -> None:
     """Labels are those of features that the neighbours have."""

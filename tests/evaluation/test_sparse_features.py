@@ -143,3 +143,19 @@ def test_copies_know_nothing_of_the_features(features: Tensor) -> None:
         assert torch.equal(made(features), functional.linear(features, layer.weight, layer.bias))
     read_sparse(layer, features)  # once more changes nothing
     assert type(layer).__mro__.count(_Reading) == 1
+
+
+def test_a_layer_that_reads_two_features(features: Tensor) -> None:
+    graph = Graph.parse(
+        f"x = Input(({WIDTH},))\nz = Input(({WIDTH},))\nd = Dropout(0.5)(x)\nk = Dropout(0.25)(z)\n"
+        "a = Linear(5)(d)\nb = Linear(5)(k) @ a\nc = Add()(a, b)\nreturn c"
+    )
+    others = features.roll((1, 2), (0, 1))  # as many entries, at other places
+    module = Network.init(graph, seed=1).to(torch.float64).to_torch().train()
+    settle_on_graph(module, graph, (features, others))
+    seen: list[Tensor] = []
+    for layer in (module.d, module.k):
+        layer.register_forward_hook(lambda *call: seen.append(call[2].to_dense()))
+    found = module(features, others)
+    expected = sum(functional.linear(one, module.a.weight, module.a.bias) for one in seen)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -111,3 +113,44 @@ def test_a_sage_layer_that_widens_propagates_first() -> None:
     module, plain, inputs = _both("c = SAGEConv(6)(x, e)")
     assert not isinstance(module.c.forward, MapFirst)
     torch.testing.assert_close(module(*inputs), plain(*inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f = Edges(3)\na = GCNConv(4)(x, e)\nb = GCNConv(4)(x, f) @ a\nc = Add()(a, b)",
+        "w = EdgeWeights()\na = GCNConv(4)(x, e, w)\nb = GCNConv(4)(x, e) @ a\nc = Add()(a, b)",
+        "k = DropEdge(0.5)(e)\na = GCNConv(4)(x, e)\nb = GCNConv(4)(x, k) @ a\nc = Add()(a, b)",
+    ],
+    ids=["other edges", "no weights", "dropped edges"],
+)
+def test_a_layer_that_is_used_along_several_edges_keeps_none(text: str) -> None:
+    graph = Graph.parse(f"x = Input(({WIDTH},))\ne = Edges(2)\n{text}\nreturn c")
+    given = {"x": X, "e": EDGES, "f": EDGES.flip(0)[:, :6], "w": WEIGHTS}
+    inputs = tuple(given[name] for name in graph.inputs)
+    network = Network.init(graph, seed=1).to(torch.float64)
+    module, plain = network.to_torch(), network.to_torch()
+    settle_on_graph(module, graph, inputs)
+    found, expected = ((torch.manual_seed(5), one.train()(*inputs))[1] for one in (module, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("loops", [True, False])
+def test_what_is_kept_for_a_graph_goes_with_it(loops: bool) -> None:
+    graph = Graph.parse(f"x = Input(({WIDTH},))\ne = Edges(2)\nc = GCNConv(4, add_self_loops={loops})(x, e)\nreturn c")
+    module, edges = Network.init(graph).to(torch.float64).to_torch(), EDGES.clone()
+    settle_on_graph(module, graph, (X, edges))
+    module(X, edges)
+    alive = weakref.ref(edges)
+    del module, edges
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_sage_layer_in_mixed_precision() -> None:
+    graph = Graph.parse(f"x = Input(({WIDTH},))\ne = Edges(2)\nc = SAGEConv(4)(x, e)\nreturn c")
+    network = Network.init(graph, seed=1)
+    module, plain = network.to_torch(), network.to_torch()
+    settle_on_graph(module, graph, (x := X.float(), EDGES))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(module(x, EDGES), plain(x, EDGES))
