@@ -237,6 +237,8 @@ def _is_number(value: Any) -> bool:
 def _numbers(given: Any) -> tuple[int, ...]:
     """Return numbers of neighbours, hop by hop, from ``"15+10"``, ``15`` or several in a row."""
     try:
+        if isinstance(given, bool):
+            raise TypeError
         hops = given.split("+") if isinstance(given, str) and given else given
         found = tuple(int(one) for one in ((hops,) if isinstance(hops, int) else hops))
     except (TypeError, ValueError):

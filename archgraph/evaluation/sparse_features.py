@@ -18,16 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from archgraph.evaluation.sparse_matrix import SparseMatrix
+from archgraph.evaluation.sparse_matrix import SparseMatrix, version
 
-_KNOWN: MutableMapping[Tensor, SparseMatrix] = WeakTensorKeyDictionary()
+_KNOWN: MutableMapping[Tensor, tuple[int, SparseMatrix]] = WeakTensorKeyDictionary()
 
 
 def entries(features: Tensor) -> SparseMatrix:  # [N, D]
-    """Return what is not zero of features that do not change any more; found once for every tensor."""
-    if features not in _KNOWN:
-        _KNOWN[features] = SparseMatrix.of_dense(features)
-    return _KNOWN[features]
+    """Return what is not zero of features; found once for every tensor, and anew after it was changed in place."""
+    when, known = version(features), _KNOWN.get(features)
+    if known is None or known[0] != when:
+        known = _KNOWN[features] = (when, SparseMatrix.of_dense(features))
+    return known[1]
 
 
 class FeatureDropout(nn.Dropout):

@@ -107,6 +107,11 @@ class _Product(torch.autograd.Function):
         return found
 
 
+def version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place, as far as torch tells."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def _starts(places: Tensor, count: int) -> Tensor:  # [M] -> [count + 1]
     ends = torch.bincount(places, minlength=count).cumsum(0)
     return torch.cat((ends.new_zeros(1), ends)).int()

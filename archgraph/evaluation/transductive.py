@@ -24,7 +24,7 @@ from archgraph import ops
 from archgraph.evaluation.fixed_propagation import FixedPropagation, MapFirst, propagation_matrix
 from archgraph.evaluation.quick_dropout import QuickDropout
 from archgraph.evaluation.sparse_features import FeatureDropout, read_sparse
-from archgraph.evaluation.sparse_matrix import SparseMatrix
+from archgraph.evaluation.sparse_matrix import SparseMatrix, version
 from archgraph.graph import Graph
 from archgraph.net import target
 from archgraph.ops.graph_layer import geometric
@@ -110,11 +110,11 @@ def _normalised(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None = N
         getattr(layer, "improved", False),
         layer.add_self_loops,
         x.dtype,
-        None if weights is None else id(weights),
+        *_told(edges, weights),
     )
     known = _NORMALISED.setdefault(edges, {})
     if settings not in known:
-        improved, loops, dtype, _ = settings
+        improved, loops, dtype = settings[:3]
         norm = geometric().conv.gcn_conv.gcn_norm
         links, shares = norm(edges, weights, len(x), improved, loops, "source_to_target", dtype)
         links = links.clone() if links is edges else links  # what is kept for edges must not keep them
@@ -125,7 +125,12 @@ def _normalised(layer: Any, x: Tensor, edges: Tensor, weights: Tensor | None = N
 def _matrix(edges: Tensor, weights: Tensor | None, x: Tensor, *, mean: bool = False) -> SparseMatrix:
     """Return the matrix of edges, which is made once."""
     known = _MATRICES.setdefault(edges, {})
-    settings = (None if weights is None else id(weights), len(x), x.dtype, mean)
+    settings = (*_told(edges, weights), len(x), x.dtype, mean)
     if settings not in known:
         known[settings] = propagation_matrix(edges, weights, len(x), mean=mean, dtype=x.dtype)
     return known[settings]
+
+
+def _told(edges: Tensor, weights: Tensor | None) -> tuple[int, ...]:
+    """Return what tells edges and weights from what they were before they were changed in place."""
+    return (version(edges),) if weights is None else (version(edges), id(weights), version(weights))

@@ -232,7 +232,7 @@ class NaturalGradient(Optimizer):
         """
         recorder, likelihood, first = self._attached.recorder, likelihood_of(loss), self.param_groups[0]
         if recorder.wanted and self.due and outputs.requires_grad:
-            others = first["unlabelled"]
+            others, rows = first["unlabelled"], rows if rows is None else torch.as_tensor(rows)
             told, count = self._attached.told, len(outputs)
             told.moving |= first.get("outputs", count) != count  # which is known after going on from a state, too
             shares = told.shares(outputs, rows=rows, weights=weights, reduction=reduction, scale=scale, others=others)
@@ -371,11 +371,17 @@ class NaturalGradient(Optimizer):
     # ------------------------------------------------------------------ the state
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state; factors stay in the type they were saved in, whatever that of the parameters is."""
+        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        parameters = [one for group in self.param_groups for one in group["params"]]
+        for number, one in zip(numbers, parameters, strict=False):
+            held = state_dict["state"].get(number, {})
+            shape = held["velocity"].shape if "velocity" in held else one.shape
+            rows = held["output_factor"].shape[-1] if "output_factor" in held else one.shape[:1].numel()
+            if shape != one.shape or rows != one.shape[:1].numel():
+                raise SettingError("the state is of other parameters", expected=list(one.shape), got=list(shape))
         super().load_state_dict(state_dict)
         if self._attachment is not None:
             self._attachment.recorder.wanted = True
-        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
-        parameters = [one for group in self.param_groups for one in group["params"]]
         for number, one in zip(numbers, parameters, strict=True):
             for name, saved in state_dict["state"].get(number, {}).items():
                 if isinstance(saved, Tensor):

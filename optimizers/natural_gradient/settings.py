@@ -25,6 +25,8 @@ _RULES: Mapping[str, Rule] = {
     ),
     "warm": (lambda value: 0.0 <= value <= 1.0, "from 0 to 1"),
     "rank": (lambda value: value >= 0 and value == int(value), "a whole number, 0 or more"),
+    "seed": (lambda value: value == int(value), "a whole number"),
+    **dict.fromkeys(("every_row", "adaptive"), (lambda value: isinstance(value, bool), "True or False")),
     "mode": (lambda value: value in MODES, ", ".join(MODES)),
     "fisher": (lambda value: value in FISHERS, ", ".join(FISHERS)),
 }

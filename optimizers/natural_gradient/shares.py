@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import torch
@@ -86,6 +87,8 @@ class Shares:
         """
         if reduction not in ("mean", "sum"):
             raise SettingError("the reduction is not known", expected="mean or sum", got=repr(reduction))
+        if not 0.0 < scale < inf:
+            raise SettingError("a loss must be multiplied by something", expected="more than 0", got=scale)
         count = len(outputs)
         places = _places(rows, count, outputs.device)
         held = count if places is None else len(places)

@@ -192,6 +192,7 @@ def test_the_command_line_reads_them(text: str, wanted: tuple[int, ...]) -> None
     [
         ({"neighbors": "15+none"}, "numbers, one a hop(.|\n)*-1 for all"),
         ({"neighbors": 0}, "from 1 on"),
+        ({"neighbors": True}, "numbers, one a hop"),
         ({"neighbors": (3, -2)}, "from 1 on"),
         ({"neighbors": 2.5}, "numbers, one a hop"),
         ({"neighbors": "3", "compile": True}, "are not compiled"),

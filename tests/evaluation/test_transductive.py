@@ -85,6 +85,21 @@ def test_without_sparse_matrices_nothing_but_edges_is_kept() -> None:
     assert module.c.cached and "propagate" not in module.c.__dict__ and type(module.d) is nn.Dropout
 
 
+@pytest.mark.parametrize("name", ["gcn", "gcn weighted", "sage mean"])
+def test_what_was_changed_in_place_is_read_anew(name: str) -> None:
+    graph = Graph.parse(f"x = Input(({WIDTH},))\ne = Edges(2)\n{LAYERS[name]}\nreturn c")
+    given = {"x": X * (X > 1.0), "e": EDGES.clone(), "w": WEIGHTS.clone()}
+    inputs = tuple(given[one] for one in graph.inputs)
+    network = Network.init(graph, seed=1).to(torch.float64)
+    settle_on_graph(network.to_torch(), graph, inputs)
+    given["x"].mul_(3.0)
+    given["e"][:, 0] = torch.tensor([6, 2])
+    given["w"].add_(1.0)
+    module, plain = network.to_torch(), network.to_torch()
+    settle_on_graph(module, graph, inputs)
+    torch.testing.assert_close(module(*inputs), plain(*inputs), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 def test_quick_dropout_is_dropout(p: float) -> None:
     layer, ones = QuickDropout(p), torch.ones(400, 500)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -57,6 +59,7 @@ def test_rows_that_cannot_be(bad: dict[str, torch.Tensor]):
         Shares.of(OUTPUTS, **bad)
 
 
-def test_an_unknown_reduction():
+@pytest.mark.parametrize("bad", [{"reduction": "median"}, {"scale": 0.0}, {"scale": -1.0}, {"scale": float("inf")}])
+def test_losses_that_cannot_be(bad: dict[str, Any]):
     with pytest.raises(SettingError):
-        Shares.of(OUTPUTS, reduction="median")
+        Shares.of(OUTPUTS, **bad)

@@ -205,3 +205,23 @@ def test_reset_state_forgets_a_module():
     with optimizer.watching():
         advance(model, optimizer, 1)
     assert "output_factor" in optimizer.state[model.layers[0].lin.weight]
+
+
+def test_the_state_of_another_network_is_refused():
+    model = gcn(4, 5, 3)
+    wide, narrow = NaturalGradient(gcn(4, 6, 3), lr=0.1), NaturalGradient(model, lr=0.1)
+    advance(model, narrow, 2)
+    with pytest.raises(SettingError, match="other parameters"):
+        wide.load_state_dict(narrow.state_dict())
+
+
+def test_rows_may_be_a_list():
+    one, other = gcn(4, 5, 3), gcn(4, 5, 3)
+    other.load_state_dict(one.state_dict())
+    for model, rows in ((one, ROWS), (other, ROWS.tolist())):
+        optimizer = NaturalGradient(model, lr=0.1)
+        outputs = model(features(), EDGES)
+        functional.cross_entropy(outputs[ROWS], labels()[ROWS]).backward(retain_graph=True)
+        optimizer.curvature(model(features(), EDGES), rows=rows)
+        optimizer.step()
+    assert same(one, other)

@@ -263,7 +263,8 @@ def test_information_and_spectra():
     "bad",
     [{"lr": -1.0}, {"momentum": 1.0}, {"damping": -1.0}, {"ema": 1.0}, {"interval": 0}, {"mode": "kfac"},
      {"fisher": "true"}, {"samples": 0}, {"rank": -1}, {"lr": float("inf")}, {"damping": "much"}, {"interval": 2.5},
-     {"kl_clip": float("nan")}, {"ema": None}, {"rank": float("inf")}],
+     {"kl_clip": float("nan")}, {"ema": None}, {"rank": float("inf")},
+     {"seed": "s"}, {"adaptive": "yes"}, {"every_row": 3}],
     ids=str,
 )  # fmt: skip
 def test_settings_that_cannot_be(bad: dict[str, Any]):
