@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from archgraph.cli.rows import quality
 from archgraph.continual import Course
 from archgraph.metrics import params
 
@@ -36,7 +37,7 @@ def lesson_rows(course: Course) -> list[dict[str, Any]]:
 
 def quality_of(course: Course) -> str:
     """Return the metric by which tasks are told about."""
-    return "accuracy" if "accuracy" in course.tests[0][0] else "loss"
+    return quality(course.tests[0][0])
 
 
 def print_lessons(course: Course) -> None:

@@ -10,7 +10,7 @@ import torch
 import typer
 
 from archgraph.cli.goals import aims, remarks
-from archgraph.cli.rows import columns, file_rows, stage_rows
+from archgraph.cli.rows import columns, file_rows, quality, stage_rows
 from archgraph.evaluation import measure
 from archgraph.net.network import GRAPH_FILE
 from archgraph.search import Study, Trial
@@ -62,8 +62,8 @@ class Outcome:
         typer.echo("stopped: " + self.study.stopped.replace("; ", ";\n         "))
         if any(trial.feasible for trial in self.trials):
             best = self.study.best
-            quality = "accuracy" if "accuracy" in self.tests[best.number] else "loss"
-            tested = f"test {quality} {self.tests[best.number][quality]:.4f}"
+            shown = quality(self.tests[best.number])
+            tested = f"test {shown} {self.tests[best.number][shown]:.4f}"
             typer.echo(f"best:    trial {best.number}, {aims(self.study, best)}, {tested}")
             if best.values:
                 typer.echo("         at " + ", ".join(f"{name}={value}" for name, value in best.values.items()))
@@ -136,10 +136,10 @@ def _plot(path: Path, outcomes: Sequence[Outcome]) -> Path:
     for outcome in outcomes:
         good = [trial for trial in outcome.trials if trial.ok]
         if good:
-            quality = "accuracy" if "accuracy" in outcome.tests[good[0].number] else "loss"
-            points = [(trial.metrics.get("params", 0.0), outcome.tests[trial.number][quality]) for trial in good]
+            shown = quality(outcome.tests[good[0].number])
+            points = [(trial.metrics.get("params", 0.0), outcome.tests[trial.number][shown]) for trial in good]
             series[outcome.label] = sorted(points, key=lambda point: point[0])
     sizes = [x for points in series.values() for x, _ in points]
-    label = "test accuracy" if quality == "accuracy" else "test loss"
+    label = f"test {shown}"
     task = str(outcomes[0].study.facts.get("task", ""))
     return growth_plot(series, path, ylabel=label, title=task, log_x=max(sizes) > 10 * min(sizes))

@@ -117,8 +117,18 @@ def _size(trial: Trial) -> Row:
 
 
 def _quality(trial: Trial, metrics: Mapping[str, float], split: str) -> Row:
-    shown = "accuracy" if f"{split}.accuracy" in metrics else "loss"
+    shown = quality(metrics, f"{split}.")
     return {f"{split}\n{shown}": metrics[f"{split}.{shown}"]} if f"{split}.{shown}" in metrics else {}
+
+
+def quality(metrics: Mapping[str, float], before: str = "") -> str:
+    """Return which of its metrics tells most of a prediction: a task that reports the ROC-AUC does so for a reason.
+
+    Args:
+        metrics: by name.
+        before: what stands before the names, such as ``"val."``.
+    """
+    return next((name for name in ("roc-auc", "accuracy") if before + name in metrics), "loss")
 
 
 def _gains(trial: Trial) -> Row:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 import torch
 
 from archgraph import Graph, Recipe, Study, Task, search
-from archgraph.cli.rows import columns, file_rows, trial_rows
+from archgraph.cli.rows import columns, file_rows, quality, trial_rows
 from archgraph.spaces import Choice, Domain, Float, Int, Space
 from optimizers import RandomSearch
 
@@ -60,3 +61,15 @@ def test_long_values_are_in_files_only() -> None:
     study = run(Small(("a kind of layers that nobody could give a short name", "other")))
     assert not {"width", "odd.\nshare", "kind"} & set(trial_rows(study.trials)[0])
     assert [row["values.kind"] for row in file_rows("", study.trials, {})] == [one.values["kind"] for one in study]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"val.loss": 0.4, "val.accuracy": 0.8, "val.roc-auc": 0.7}, "roc-auc"),
+        ({"val.loss": 0.4, "val.error": 0.2, "val.accuracy": 0.8}, "accuracy"),
+        ({"val.loss": 0.4, "accuracy": 0.8}, "loss"),
+    ],
+)
+def test_which_metric_tells_most(metrics: dict[str, float], told: str) -> None:
+    assert quality(metrics, "val.") == told
