@@ -40,7 +40,7 @@ def test_selections():
     assert torch.equal(Propagation.selecting(None, 5, LIKE).apply(x), x)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.parametrize(
     ("most", "full"), [(2**20, 0), (2**20, 2**20), (3, 0)], ids=["pairs", "full", "too many pairs"]
 )
