@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from types import MethodType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,31 @@ from archgraph.evaluation.sparse_features import mapped
 from archgraph.evaluation.sparse_matrix import SparseMatrix
 
 
-class FixedPropagation:
+class _StandIn:
+    """Stands in for a method of a layer, which copies of the layer have as ever.
+
+    Args:
+        layer: the layer.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(self, layer: nn.Module) -> None:
+        self._layer = weakref.ref(layer)
+
+    def own(self, *args: Any, **told: Any) -> Tensor:
+        """Call the layer's own method."""
+        found: Tensor = _own(self._layer(), self.method)(*args, **told)
+        return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _own(memo[id(self._layer())], self.method)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _own, (self._layer(), self.method)
+
+
+class FixedPropagation(_StandIn):
     """Stands in for the ``propagate`` of a layer that adds up, or averages, what neighbours send.
 
     Args:
@@ -28,8 +52,10 @@ class FixedPropagation:
         matrix: ``[N, N]`` what this is a product with.
     """
 
+    method = "propagate"
+
     def __init__(self, layer: nn.Module, edges: Tensor, weights: Tensor | None, matrix: SparseMatrix) -> None:
-        self._layer = weakref.ref(layer)
+        super().__init__(layer)
         self._edges, self._weights, self._matrix = edges, weights, matrix
 
     def __call__(self, edge_index: Any, size: Any = None, **told: Any) -> Tensor:
@@ -41,18 +67,10 @@ class FixedPropagation:
             plain = isinstance(x, Tensor) and x.ndim == 2 and not torch.is_autocast_enabled(x.device.type)
             if plain and x.dtype == self._matrix.values.dtype:  # sparse products know no mixed precision
                 return self._matrix.times(x)
-        layer: Any = self._layer()
-        found: Tensor = type(layer).propagate(layer, edge_index, size=size, **told)
-        return found
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _own(memo[id(self._layer())])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _own, (self._layer(),)
+        return self.own(edge_index, size=size, **told)
 
 
-class MapFirst:
+class MapFirst(_StandIn):
     """Stands in for the ``forward`` of a SAGE layer: ``P (X W^T)`` in place of ``(P X) W^T``, which is wider.
 
     Who watches the linear map, as curvature does, sees it read ``P X`` as ever: then the layer's own is called.
@@ -63,8 +81,10 @@ class MapFirst:
         matrix: ``[N, N]`` what this is a product with.
     """
 
+    method = "forward"
+
     def __init__(self, layer: nn.Module, edges: Tensor, matrix: SparseMatrix) -> None:
-        self._layer = weakref.ref(layer)
+        super().__init__(layer)
         self._edges, self._matrix = edges, matrix
 
     def __call__(self, x: Any, edge_index: Any, size: Any = None) -> Tensor:
@@ -74,18 +94,11 @@ class MapFirst:
         mixed = isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type)
         if not known or mixed or x.dtype != self._matrix.values.dtype or _watched(layer.lin_l):
             dense = x.to_dense() if isinstance(x, Tensor) and x.layout == torch.sparse_csr else x
-            own: Tensor = type(layer).forward(layer, dense, edge_index, size)
-            return own
+            return self.own(dense, edge_index, size)
         found = self._matrix.times(mapped(layer.lin_l, x))
         found = found if layer.lin_l.bias is None else found + layer.lin_l.bias
         found = found + layer.lin_r(x) if layer.root_weight else found
         return functional.normalize(found, dim=-1) if layer.normalize else found
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _own_forward(memo[id(self._layer())])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _own_forward, (self._layer(),)
 
 
 def propagation_matrix(
@@ -117,9 +130,5 @@ def _watched(layer: Any) -> bool:
     )
 
 
-def _own_forward(layer: Any) -> Any:
-    return MethodType(type(layer).forward, layer)
-
-
-def _own(layer: Any) -> Any:
-    return MethodType(type(layer).propagate, layer)
+def _own(layer: Any, method: str) -> Any:
+    return MethodType(getattr(type(layer), method), layer)

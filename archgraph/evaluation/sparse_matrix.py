@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+
+FEW = 0.25
+"""Share of entries that are not zero, up to which a product with these alone is the faster one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +53,8 @@ class SparseMatrix:
         order = torch.argsort(row, stable=True)
         row, column, values = row[order], column[order], values[order]
         turned = torch.argsort(column, stable=True)
-        rows, starts = row[turned].int(), _starts(column, shape[1])
-        found = cls(shape, _starts(row, shape[0]), column.int(), values, starts, rows, turned)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # once a process, torch calls compressed rows a beta feature
-            found.compressed(values)
-        return found
+        rows, starts = row[turned].int(), row_starts(column, shape[1]).int()
+        return cls(shape, row_starts(row, shape[0]).int(), column.int(), values, starts, rows, turned)
 
     @classmethod
     def of_dense(cls, dense: Tensor) -> SparseMatrix:  # [N, D]
@@ -75,7 +74,7 @@ class SparseMatrix:
             places, shape = (self.column_starts, self.rows), self.shape[::-1]
         else:
             places, entries, shape = (self.starts, self.columns), values, self.shape
-        return torch.sparse_csr_tensor(*places, entries, shape, check_invariants=False)
+        return compressed_rows(*places, entries, shape)
 
     def times(self, right: Tensor, values: Tensor | None = None) -> Tensor:  # [D, U] -> [N, U]
         """Return the product with a dense matrix, which can be derived by that matrix any number of times.
@@ -111,6 +110,33 @@ def version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _starts(places: Tensor, count: int) -> Tensor:  # [M] -> [count + 1]
-    ends = torch.bincount(places, minlength=count).cumsum(0)
-    return torch.cat((ends.new_zeros(1), ends)).int()
+def compressed_rows(
+    starts: Tensor,  # [N + 1]
+    columns: Tensor,  # [M]
+    values: Tensor,  # [M]
+    shape: tuple[int, int],
+) -> Tensor:
+    """Return a matrix ``[N, D]`` of compressed sparse rows, of which torch says once a process that they are in beta.
+
+    Args:
+        starts: where the entries of each row begin, of the type of ``columns``.
+        columns: of the entries.
+        values: the entries.
+        shape: ``N`` and ``D``.
+    """
+    _hear_out()
+    return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
+
+
+@cache
+def _hear_out() -> None:
+    """Let torch say what it says of compressed rows once a process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
+
+
+def row_starts(rows: Tensor, count: int) -> Tensor:  # [M] -> [count + 1] int64
+    """Return where the entries of each row begin, given the row of every entry, in order or not."""
+    ends = torch.bincount(rows, minlength=count).cumsum(0)
+    return torch.cat((ends.new_zeros(1), ends))

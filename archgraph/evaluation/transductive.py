@@ -24,13 +24,11 @@ from archgraph import ops
 from archgraph.evaluation.fixed_propagation import FixedPropagation, MapFirst, propagation_matrix
 from archgraph.evaluation.quick_dropout import QuickDropout
 from archgraph.evaluation.sparse_features import FeatureDropout, read_sparse
-from archgraph.evaluation.sparse_matrix import SparseMatrix, version
+from archgraph.evaluation.sparse_matrix import FEW, SparseMatrix, version
 from archgraph.graph import Graph
 from archgraph.net import target
 from archgraph.ops.graph_layer import geometric
 
-FEW = 0.25
-"""Share of features that are not zero, up to which these alone are read."""
 LINEAR_FIRST = (ops.Linear, ops.GCNConv, ops.GATConv, ops.GATv2Conv, ops.TransformerConv)
 """What reads features by a linear map and by nothing else; other graph layers propagate them first."""
 PLAIN_SUMS = (ops.SAGEConv, ops.GINConv)

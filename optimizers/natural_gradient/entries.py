@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from optimizers.natural_gradient.pairs import compressed
+from archgraph.evaluation.sparse_matrix import FEW, compressed_rows
 
-FEW = 0.25
-"""Share of entries that are not zero, up to which a product with these alone is the faster one."""
 MANY = 2**16
 """Numbers from which on it is worth while to ask."""
 
@@ -59,8 +57,8 @@ class Pattern:
         """Return rows of this pattern by their entries."""
         values = rows.reshape(-1)[self.flat]
         return Entries(
-            compressed(self.starts, self.columns, values, self.shape),
-            compressed(self.begins, self.rows, values[self.turned], self.shape[::-1]),
+            compressed_rows(self.starts, self.columns, values, self.shape),
+            compressed_rows(self.begins, self.rows, values[self.turned], self.shape[::-1]),
         )
 
 

@@ -10,11 +10,12 @@ Letters: ``N`` nodes, ``K`` rows, ``D`` inputs, ``M`` entries of the propagation
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from archgraph.evaluation.sparse_matrix import compressed_rows, row_starts
 
 FULL = 12
 """Multiplications of all features with a full matrix that take as long as one with an entry that is looked up."""
@@ -63,13 +64,13 @@ class Pairs:
             full = weight.new_zeros(nodes * count).index_add_(0, node * count + row, weight).view(nodes, count)
             turned = torch.argsort(columns, stable=True)
             places = torch.repeat_interleave(torch.arange(nodes, device=columns.device), starts.diff())
-            return cls(full, None, turned, places[turned], _begins(columns, width), *known)
+            return cls(full, None, turned, places[turned], row_starts(columns, width), *known)
         mine, theirs = expanded(begin, many)
         goal = row[mine] * width + columns[theirs]
         order = torch.argsort(goal, stable=True)
         goals, held = torch.unique_consecutive(goal[order], return_counts=True)
         begins = torch.cat((held.new_zeros(1), held.cumsum(0)))
-        matrix = compressed(begins, theirs[order], weight[mine[order]], (len(goals), len(columns)))
+        matrix = compressed_rows(begins, theirs[order], weight[mine[order]], (len(goals), len(columns)))
         return cls(matrix, goals, None, None, None, *known)
 
     def fits(self, values: Tensor) -> bool:
@@ -84,7 +85,7 @@ class Pairs:
         if self.goals is not None:
             return held.new_zeros(count * width).scatter_(0, self.goals, self.matrix @ held).view(self.shape)
         assert self.turned is not None and self.nodes is not None and self.begins is not None
-        turned = compressed(self.begins, self.nodes, held[self.turned], (width, len(self.matrix)))
+        turned = compressed_rows(self.begins, self.nodes, held[self.turned], (width, len(self.matrix)))
         return (turned @ self.matrix).mT
 
 
@@ -93,15 +94,3 @@ def expanded(begin: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:  # [M], [M] 
     who = torch.repeat_interleave(torch.arange(len(many), device=many.device), many)
     within = torch.arange(len(who), device=many.device) - (many.cumsum(0) - many)[who]
     return who, begin[who] + within
-
-
-def compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return a matrix of compressed sparse rows, which torch warns of once a process as being in beta."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
-
-
-def _begins(columns: Tensor, width: int) -> Tensor:  # [V] -> [D + 1]
-    ends = torch.bincount(columns, minlength=width).cumsum(0)
-    return torch.cat((ends.new_zeros(1), ends))

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archgraph.evaluation.sparse_matrix import compressed_rows
 from optimizers.natural_gradient.entries import Pattern, remember
-from optimizers.natural_gradient.pairs import Pairs, compressed, expanded
+from optimizers.natural_gradient.pairs import Pairs, expanded
 from optimizers.natural_gradient.recorder import Record
 
 PAIRS = 2**22
@@ -235,14 +236,14 @@ class Propagation:
             coo = held.to_sparse_coo().coalesce()
             row, column = coo.indices()
             starts = torch.searchsorted(row, torch.arange(len(held) + 1, device=row.device))
-            held = compressed(starts, column, coo.values(), (len(held), held.shape[1]))
+            held = compressed_rows(starts, column, coo.values(), (len(held), held.shape[1]))
         if int(held.crow_indices().diff()[self.node].sum()) <= PAIRS:
             known = Pairs.of(self.row, self.node, self.weight, self.count, held)
             self.__dict__["_pairs"] = known  # features that are dropped have the same places the next time
             return known.product(held.values())
         made = self._matrix(len(held))
         (row, node), starts = made.indices(), torch.arange(self.count + 1, device=self.row.device)
-        first = compressed(torch.searchsorted(row, starts), node, made.values(), (self.count, len(held)))
+        first = compressed_rows(torch.searchsorted(row, starts), node, made.values(), (self.count, len(held)))
         return torch.sparse.mm(first, held.to(first.dtype)).to_dense()
 
     def _matrix(self, nodes: int) -> Tensor:  # [K, N]
